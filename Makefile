@@ -1,0 +1,42 @@
+# make reproduce    run both modes of the post and print how close they come
+# make test         run every test
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+
+.PHONY: reproduce test lint setup setup-dev lock
+
+reproduce: setup
+	$(BIN)/python reproduce.py --mode=manual
+	$(BIN)/python reproduce.py --mode=auto
+
+test: setup-dev
+	$(BIN)/python -m pytest
+
+lint: setup-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+setup: $(VENV)/.ready
+setup-dev: $(VENV)/.ready-dev
+
+# The stamps are written last, so that a set-up that was cut off starts over.
+$(VENV)/.ready: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else \
+		"TensorFlow 2.21 needs Python 3.10 to 3.13, and this is " + sys.version.split()[0] + \
+		": call make with PYTHON=python3.12, for example")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Newer versions of everything, for every Python and platform at once, each with its hashes.
+lock: setup-dev
+	$(UV_LOCK) --output-file requirements.txt
+	$(UV_LOCK) --constraint requirements.txt --only-group dev --output-file requirements-dev.txt

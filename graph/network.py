@@ -1,0 +1,99 @@
+"""The structure of the network: two time boxes and a readout, and the order they run in.
+
+Row vectors throughout: an image x, a hidden state h and an activation a are [1, width], the label
+y and the probability p are [1, 1].
+
+Every function adds operations to the current graph. Reads and writes of variables are operations
+too, and the executor may run them in any order that the graph's edges allow; where a value alone
+does not fix the order, a control dependency does.
+"""
+
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from graph.activations import tf_logistic, tf_tanh
+from graph.weights import Weights
+
+
+class Layer(NamedTuple):
+    """What a box computes: z, the sum that enters its activation function, and a, the result."""
+
+    z: tf.Tensor
+    a: tf.Tensor
+
+
+class Forward(NamedTuple):
+    """One forward feed.
+
+    Attributes:
+        h_0, h_1, h_2: [1, width], the hidden states as this feed reads them.
+        box_1, box_2: the time boxes, z and a [1, width].
+        readout: z and a [1, 1]; a is p, the probability that the label is 1.
+        write: the operation that leaves a₁ and a₂ in `hidden_states`, columns 1 and 2.
+    """
+
+    h_0: tf.Tensor
+    h_1: tf.Tensor
+    h_2: tf.Tensor
+    box_1: Layer
+    box_2: Layer
+    readout: Layer
+    write: tf.Operation
+
+
+def time_box(x: tf.Tensor, h: tf.Tensor, w_x: tf.Tensor, w_rec: tf.Tensor) -> Layer:
+    """One time box: a = tanh(x·Wx + h·Wrec)."""
+    z = tf.add(tf.matmul(x, w_x), tf.matmul(h, w_rec))
+    return Layer(z, tf_tanh(z))
+
+
+def readout_box(h: tf.Tensor, w_fc: tf.Tensor) -> Layer:
+    """The readout: p = σ(h·Wfc)."""
+    z = tf.matmul(h, w_fc)
+    return Layer(z, tf_logistic(z))
+
+
+def cost_function(p: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """The cost of one image, ½(p − y)², a scalar."""
+    return tf.multiply(0.5, tf.reduce_sum(tf.square(tf.subtract(p, y))))
+
+
+def read_hidden_state(weights: Weights, column: int) -> tf.Tensor:
+    """Reads h₀, h₁ or h₂, one column of `hidden_states`, as a row [1, width]."""
+    return tf.expand_dims(weights.hidden_states.read_value()[:, column], 0)
+
+
+def write_hidden_state(weights: Weights, column: int, a: tf.Tensor) -> tf.Operation:
+    """h_column := a, for a row a [1, width]."""
+    return weights.hidden_states[:, column].assign(tf.squeeze(a, 0)).op
+
+
+def published(x: tf.Tensor, weights: Weights) -> Forward:
+    """The forward feed as the post's program really computes it (specification §3).
+
+    All reads of `hidden_states` come before its writes. So time box 2 and the readout see the
+    hidden states that the image *before* left, and p answers for that image:
+
+        a₁ = tanh(x·Wx + h₀·Wrec)
+        a₂ = tanh(x·Wx + h₁·Wrec)
+        p  = σ(h₂·Wfc)
+        h₁ := a₁, h₂ := a₂
+
+    The post's program has no edge that says so; there, the reads merely happened to run first.
+    """
+    with tf.name_scope("time_box_1"):
+        h_0 = read_hidden_state(weights, 0)
+        box_1 = time_box(x, h_0, weights.w_x.read_value(), weights.w_rec.read_value())
+    with tf.name_scope("time_box_2"):
+        h_1 = read_hidden_state(weights, 1)
+        box_2 = time_box(x, h_1, weights.w_x.read_value(), weights.w_rec.read_value())
+    with tf.name_scope("readout"):
+        h_2 = read_hidden_state(weights, 2)
+        readout = readout_box(h_2, weights.w_fc.read_value())
+    # a₁ cannot be known before h₀ is read; h₁ and h₂ have to be waited for.
+    with tf.name_scope("write_hidden_states"), tf.control_dependencies([h_1, h_2]):
+        write_1 = write_hidden_state(weights, 1, box_1.a)
+        with tf.control_dependencies([write_1]):
+            write_2 = write_hidden_state(weights, 2, box_2.a)
+    return Forward(h_0, h_1, h_2, box_1, box_2, readout, write_2)

@@ -1,0 +1,99 @@
+"""The variables of the network and their initial values; nothing else.
+
+This is the post's "Reason 2": its section "for declaring the Weights, and learning rate and
+NOTHING more".
+
+The variables are *resource* variables, not the reference variables of TensorFlow's early days.
+A read of a resource variable is a value: an operation of its own, with a place in the order of
+execution that control dependencies can fix, and later writes do not change what it returned. A
+read of a reference variable may be the variable's own memory, which a later write changes under
+the reader; no control dependency can then tell "before" from "after".
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+PIXELS = 784
+
+# Standard deviations: the N(0, s) × 0.2 of the specification, §2, and 1 for the hidden states.
+STANDARD_DEVIATIONS = {
+    "hidden_states": 1.0,
+    "w_x": 0.45 * 0.2,
+    "w_rec": 0.035 * 0.2,
+    "w_fc": 0.95 * 0.2,
+    "w_sg_1": 0.35 * 0.2,
+    "w_sg_2": 0.35 * 0.2,
+}
+
+
+class Weights(NamedTuple):
+    """The post's six variables, or arrays of their values.
+
+    Attributes:
+        hidden_states: [width, 3]; columns 0, 1, 2 are h₀, h₁, h₂.
+        w_x: [width, width], from the image to a time box.
+        w_rec: [width, width], from the hidden state before to a time box.
+        w_fc: [width, 1], the readout.
+        w_sg_1: [width, width], the synthetic gradient of time box 1.
+        w_sg_2: [width, width], the synthetic gradient of time box 2.
+    """
+
+    hidden_states: Any
+    w_x: Any
+    w_rec: Any
+    w_fc: Any
+    w_sg_1: Any
+    w_sg_2: Any
+
+
+def shapes(width: int = PIXELS) -> Weights:
+    """The shape of each variable for images of `width` pixels."""
+    square = (width, width)
+    return Weights((width, 3), square, square, (width, 1), square, square)
+
+
+def portable_draw(seed: int, width: int = PIXELS) -> Weights:
+    """Draws initial values that are the same for every framework and version.
+
+    Args:
+        seed: of the one `numpy.random.RandomState` that all six are drawn from, in order.
+        width: pixels per image.
+
+    Returns:
+        Float32 arrays of `shapes(width)`. Source: specification §2, "the portable draw".
+    """
+    random = np.random.RandomState(seed)
+    return Weights(
+        *(
+            (random.standard_normal(shape) * STANDARD_DEVIATIONS[name]).astype(np.float32)
+            for name, shape in shapes(width)._asdict().items()
+        )
+    )
+
+
+def declare_weights(width: int = PIXELS, dtype: tf.DType = tf.float32) -> Weights:
+    """Declares the six variables in the current graph, each drawn with `tf.random_normal`.
+
+    The draws take the graph's seed (`tf.set_random_seed`). To start from other values, feed them
+    over `variable.initial_value` while the initializers run: fed, they leave no constants behind.
+
+    Args:
+        width: pixels per image.
+        dtype: of all six; float64 is for checks of the gradients.
+
+    Returns:
+        Resource variables of `shapes(width)`.
+    """
+    with tf.name_scope("weights"):
+        return Weights(
+            *(
+                tf.Variable(
+                    tf.random_normal(shape, stddev=STANDARD_DEVIATIONS[name], dtype=dtype),
+                    name=name,
+                    use_resource=True,
+                )
+                for name, shape in shapes(width)._asdict().items()
+            )
+        )
