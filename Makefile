@@ -1,24 +1,36 @@
-# make reproduce    run both modes of the post and print how close they come
+# make reproduce    run both modes of the post and compare them with it
 # make test         run every test
+# make lint         check style and types
+# make setup        make the environment, nothing else
+# make traces       render the recorded runs in the post's format
+# make readme       bring the tables of the README up to date with results/
+# make lock         lock newer versions of the dependencies
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: reproduce test lint setup setup-dev lock
+.PHONY: reproduce test lint setup setup-dev traces readme lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual
 	$(BIN)/python reproduce.py --mode=auto
+	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2
 
 lint: setup-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+traces: setup
+	$(BIN)/python -m experiment.traces
+
+readme: setup
+	$(BIN)/python -m experiment.readme
 
 setup: $(VENV)/.ready
 setup-dev: $(VENV)/.ready-dev
@@ -39,4 +51,4 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 # Newer versions of everything, for every Python and platform at once, each with its hashes.
 lock: setup-dev
 	$(UV_LOCK) --output-file requirements.txt
-	$(UV_LOCK) --constraint requirements.txt --only-group dev --output-file requirements-dev.txt
+	$(UV_LOCK) --constraint requirements.txt --group dev --output-file requirements-dev.txt

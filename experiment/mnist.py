@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import struct
 import zlib
 from pathlib import Path
 from typing import NamedTuple

@@ -3,7 +3,6 @@
 import os
 import sys
 import tempfile
-import traceback
 
 
 def import_tensorflow() -> None:

@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 
 from experiment.errors import UserError
 from experiment.mnist import Images, Split
+from experiment.outcome import Outcome
 from flags import Settings
 from graph import backprop, network
 from graph.weights import PIXELS, Weights, declare_weights, portable_draw
@@ -40,31 +41,21 @@ class Graph(NamedTuple):
     train: tf.Operation
 
 
-class Outcome(NamedTuple):
-    """What a run found.
+def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
+    """Builds the static graph: weights, structure, cost and the training step.
 
-    Attributes:
-        costs: per epoch, the sum over the training images.
-        test: p for each test image, [n], float32.
-        held_out: p for each held-out image, [n], float32.
-        seconds: how long training took, without building and initializing the graph.
+    Args:
+        settings: of the run.
+        width: pixels per image.
+        dtype: of every number; float64 is for checks of the arithmetic.
     """
-
-    costs: list[float]
-    test: npt.NDArray[np.float32]
-    held_out: npt.NDArray[np.float32]
-    seconds: float
-
-
-def build(settings: Settings, width: int = PIXELS) -> Graph:
-    """Builds the static graph: weights, structure, cost and the training step."""
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
         with tf.name_scope("data"):
-            x = tf.placeholder(tf.float32, [1, width], name="x")
-            y = tf.placeholder(tf.float32, [1, 1], name="y")
-        weights = declare_weights(width)
+            x = tf.placeholder(dtype, [1, width], name="x")
+            y = tf.placeholder(dtype, [1, 1], name="y")
+        weights = declare_weights(width, dtype)
         forward = network.published(x, weights)
         with tf.name_scope("cost"):
             cost = network.cost_function(forward.readout.a, y)

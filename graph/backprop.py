@@ -76,9 +76,7 @@ def published_manual(
         update_sg_1 = weights.w_sg_1.assign_sub(rates.lr_sg * outer(h_1, tf.subtract(g_1, t_1)))
         update_sg_2 = weights.w_sg_2.assign_sub(rates.lr_sg * outer(h_2, tf.subtract(g_2, t_2)))
         update_fc = weights.w_fc.assign_sub(rates.lr_x * outer(h_2, d))
-    return tf.group(
-        update_rec, update_x, update_sg_1, update_sg_2, update_fc, write_hidden_states
-    )
+    return tf.group(update_rec, update_x, update_sg_1, update_sg_2, update_fc, write_hidden_states)
 
 
 def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:

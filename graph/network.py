@@ -56,7 +56,7 @@ def readout_box(h: tf.Tensor, w_fc: tf.Tensor) -> Layer:
 
 def cost_function(p: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """The cost of one image, ½(p − y)², a scalar."""
-    return tf.multiply(0.5, tf.reduce_sum(tf.square(tf.subtract(p, y))))
+    return 0.5 * tf.reduce_sum(tf.square(tf.subtract(p, y)))
 
 
 def read_hidden_state(weights: Weights, column: int) -> tf.Tensor:

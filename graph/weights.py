@@ -67,7 +67,7 @@ def portable_draw(seed: int, width: int = PIXELS) -> Weights:
     random = np.random.RandomState(seed)
     return Weights(
         *(
-            (random.standard_normal(shape) * STANDARD_DEVIATIONS[name]).astype(np.float32)
+            np.float32(random.standard_normal(shape) * STANDARD_DEVIATIONS[name])
             for name, shape in shapes(width)._asdict().items()
         )
     )

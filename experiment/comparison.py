@@ -1,0 +1,185 @@
+"""A run against the post's claims and against the recorded run of the post's program.
+
+`python -m experiment.comparison FOLDER` judges the claims that take both modes, from the metrics
+and the timing in FOLDER/published-manual and FOLDER/published-auto, and writes FOLDER/claims.md.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiment.errors import UserError
+from experiment.metrics import wilson_interval
+from experiment.traces import Trace
+from flags import Settings
+
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+# C3, "amazingly fast": auto is called so if manual mode takes at least this many times as long.
+FAR_FASTER = 2.0
+# What the post says, in short; in full in the specification, §4.
+POST = {
+    "C1": "manual mode learns: its cost falls",
+    "C2": "a result on 20 test images",
+    "C3": "auto is far faster than manual",
+    "C4": "auto does badly on the test images",
+    "C5": "manual does better on them than auto",
+    "C6": "auto: gradient descent, rate 0.1",
+}
+
+
+class Claim(NamedTuple):
+    """One of the post's claims: its number, what a run shows of it, and the verdict."""
+
+    number: str
+    shows: str
+    verdict: str
+
+
+def _verdict(holds: bool) -> str:
+    return REPRODUCED if holds else NOT_REPRODUCED
+
+
+def _cost(metrics: dict[str, Any]) -> str:
+    return f"{metrics['cost_first']:.3f} → {metrics['cost_last']:.3f}"
+
+
+def _right(metrics: dict[str, Any]) -> str:
+    return f"{metrics['test_correct']} of {metrics['test_total']} right"
+
+
+def judge(metrics: dict[str, Any]) -> list[Claim]:
+    """The claims as one run shows them, C1 to C6.
+
+    Args:
+        metrics: of the run.
+
+    Returns:
+        The six claims; those that need another run are not judged, and say which command does it.
+    """
+    manual = metrics["mode"] == "manual"
+    other = "auto" if manual else "manual"
+    elsewhere = f"not judged: run --mode={other}"
+    both = "not judged: run make reproduce"
+    c1 = Claim(
+        "C1", f"cost {_cost(metrics)}", _verdict(metrics["cost_last"] < metrics["cost_first"])
+    )
+    c2 = Claim("C2", _right(metrics), _verdict(metrics["test_total"] == 20))
+    low, high = wilson_interval(metrics["test_correct"], metrics["test_total"])
+    c4 = Claim(
+        "C4",
+        f"{_right(metrics)}, 95 % interval {low:.0%}–{high:.0%}",
+        # Badly: as far as these images tell, it may be guessing.
+        _verdict(low <= 0.5),
+    )
+    c6 = Claim("C6", f"rate {metrics['lr_auto']:g}", _verdict(metrics["lr_auto"] == 0.1))
+    return [
+        c1 if manual else Claim("C1", "–", elsewhere),
+        c2,
+        Claim("C3", "–", both),
+        Claim("C4", "–", elsewhere) if manual else c4,
+        Claim("C5", "–", both),
+        Claim("C6", "–", elsewhere) if manual else c6,
+    ]
+
+
+def judge_both(
+    manual: dict[str, Any], auto: dict[str, Any], manual_ms: float, auto_ms: float
+) -> list[Claim]:
+    """The claims as a manual and an auto run show them together, C1 to C6.
+
+    Args:
+        manual: metrics of the manual run.
+        auto: metrics of the auto run.
+        manual_ms: milliseconds per step of the manual run.
+        auto_ms: milliseconds per step of the auto run.
+    """
+    c1, *_ = judge(manual)
+    _, c2, _, c4, _, c6 = judge(auto)
+    ratio = manual_ms / auto_ms
+    each = f"manual {_right(manual)}, auto {_right(auto)}"
+    better = (
+        manual["test_correct"] / manual["test_total"] > auto["test_correct"] / auto["test_total"]
+    )
+    return [
+        c1,
+        Claim("C2", each, c2.verdict),
+        Claim(
+            "C3",
+            f"{manual_ms:.2f} ms a step in manual mode, {auto_ms:.2f} in auto",
+            _verdict(ratio >= FAR_FASTER),
+        ),
+        c4,
+        Claim("C5", each, _verdict(better)),
+        c6,
+    ]
+
+
+def table(claims: list[Claim]) -> str:
+    """The claims as a table in Markdown, padded so that it can be read as it stands."""
+    rows = [("", "the post says", "this run shows", "verdict")]
+    rows += [(claim.number, POST[claim.number], claim.shows, claim.verdict) for claim in claims]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines) + "\n"
+
+
+def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) -> str:
+    """The content of diff.md: the claims, and the distance to the recorded run."""
+    post = Settings().numeric()
+    changed = [
+        f"--{name}={value}"
+        for name, value in settings.numeric().items()
+        if name not in ("mode", "wiring") and value != post[name]
+    ]
+    lines = [f"# {settings.wiring}, {settings.mode}: this run against the post", ""]
+    if changed:
+        lines += [f"Settings that are not the post's: {' '.join(changed)}.", ""]
+    lines += [table(judge(metrics))]
+    if trace is None:
+        lines += ["No run of the post's program is recorded at these settings."]
+    else:
+        lines += [
+            "Distance to the recorded run of the post's program "
+            f"({trace.path.name}, TensorFlow 1.5.0):",
+            "",
+            "- cost of an epoch: at most "
+            f"{metrics['trace_max_relative_cost_difference']:.1e} relative",
+            f"- p of an image: at most {metrics['trace_max_prediction_difference']:.1e}",
+        ]
+    return "\n".join([*lines, ""])
+
+
+def main(folder: Path) -> None:
+    """Judges all claims from the two published runs in `folder`; prints and writes claims.md."""
+
+    def read(mode: str, name: str) -> Any:
+        path = folder / f"published-{mode}" / name
+        try:
+            return json.loads(path.read_text())
+        except OSError:
+            raise UserError(
+                f"{path} is not there: run python reproduce.py --mode={mode} first"
+            ) from None
+
+    text = table(
+        judge_both(
+            read("manual", "metrics.json"),
+            read("auto", "metrics.json"),
+            read("manual", "timing.json")["ms_per_step"],
+            read("auto", "timing.json")["ms_per_step"],
+        )
+    )
+    (folder / "claims.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(str(error))

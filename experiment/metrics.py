@@ -1,0 +1,88 @@
+"""What a run is measured by."""
+
+import math
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiment import traces
+from experiment.mnist import Split
+from experiment.outcome import Outcome, predicted
+from flags import Settings
+
+SCHEMA_VERSION = 1
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927), as two numbers from 0 to 1."""
+    z = 1.959963984540054
+    centre = right + z * z / 2
+    half = z * math.sqrt(right * (total - right) / total + z * z / 4)
+    return (centre - half) / (total + z * z), (centre + half) / (total + z * z)
+
+
+def measure(
+    settings: Settings, split: Split, outcome: Outcome, trace: traces.Trace | None
+) -> dict[str, Any]:
+    """The content of metrics.json.
+
+    Args:
+        settings: of the run.
+        split: its images.
+        outcome: what it found.
+        trace: the recorded run at these settings, if there is one.
+
+    Returns:
+        The schema's version, the settings and the figures. Accuracies are shares from 0 to 1; None
+        stands where there is nothing to measure.
+    """
+    held_out = predicted(outcome.held_out)
+    total = len(held_out)
+    right = int(np.sum(held_out == split.held_out.y))
+    # The held-out images are visited after the test images: the first follows the last of those.
+    previous = np.concatenate([split.test.y[-1:], split.held_out.y[:-1]])
+    cost_difference, prediction_difference = (
+        traces.distance(trace, outcome) if trace else (None, None)
+    )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **settings.numeric(),
+        "cost_first": outcome.costs[0],
+        "cost_last": outcome.costs[-1],
+        "test_correct": int(np.sum(predicted(outcome.test) == split.test.y)),
+        "test_total": len(outcome.test),
+        "held_out_accuracy": right / total if total else None,
+        "held_out_total": total,
+        "held_out_interval_95": wilson_interval(right, total) if total else None,
+        "held_out_matches_previous_label": float(np.mean(held_out == previous)) if total else None,
+        "trace_max_relative_cost_difference": cost_difference,
+        "trace_max_prediction_difference": prediction_difference,
+    }
+
+
+def timing(settings: Settings, outcome: Outcome) -> dict[str, Any]:
+    """The content of timing.json: all that may differ between two runs at the same settings."""
+    steps = settings.epochs * settings.train_images
+    return {
+        "steps": steps,
+        "seconds": outcome.seconds,
+        "ms_per_step": 1e3 * outcome.seconds / steps,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("tensorflow", "numpy", "matplotlib")},
+        },
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

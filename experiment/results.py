@@ -1,0 +1,181 @@
+"""The files of a run, written whole or not at all."""
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from experiment.errors import UserError
+from experiment.log import log_text
+from experiment.mnist import SIDE, Split
+from experiment.outcome import Outcome, predicted
+from experiment.traces import Trace
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#BBBBBB"
+PICTURED_IMAGES = 100
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """An empty folder to write results to; it takes the place of `target` when all went well.
+
+    Args:
+        target: the folder of a run. It stays as it was if the body raises.
+
+    Yields:
+        A folder beside `target`.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    new, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("new", "old"))
+    try:
+        new.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to --results_dir={target.parent} ({error.strerror}): "
+            "choose another folder"
+        ) from None
+    try:
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        for folder in (new, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def write(
+    folder: Path,
+    split: Split,
+    outcome: Outcome,
+    metrics: dict[str, Any],
+    timing: dict[str, Any],
+    diff: str,
+    trace: Trace | None,
+) -> None:
+    """Writes every file of a run.
+
+    Args:
+        folder: where to; it exists and is empty.
+        split: the images.
+        outcome: what the run found.
+        metrics: the content of metrics.json.
+        timing: the content of timing.json.
+        diff: the content of diff.md.
+        trace: the recorded run to draw beside this one, if there is one.
+
+    Raises:
+        UserError: something cannot be written.
+    """
+    try:
+        (folder / "log.txt").write_text(log_text(outcome.costs, outcome.test, split.test.y))
+        # Python's shortest decimals give back every float, and NumPy's every float32, bit for bit.
+        _write_csv(folder / "cost.csv", ["epoch", "cost"], enumerate(outcome.costs, 1))
+        _write_csv(
+            folder / "predictions.csv",
+            ["split", "index", "label", "probability", "prediction"],
+            (
+                (name, index, label, str(p), prediction)
+                for name, labels, ps in (
+                    ("test", split.test.y, outcome.test),
+                    ("held_out", split.held_out.y, outcome.held_out),
+                )
+                for index, (label, p, prediction) in enumerate(
+                    zip(labels, ps, predicted(ps), strict=True)
+                )
+            ),
+        )
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
+        (folder / "diff.md").write_text(diff)
+        _draw_cost(folder / "cost.png", outcome.costs, trace, metrics)
+        _draw_predictions(folder / "predictions.png", split, outcome, metrics)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to --results_dir={folder.parent} ({error.strerror}): make room there, "
+            "or choose another folder"
+        ) from None
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # Without the name of the software, so that the file is the same from every version.
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def _title(metrics: dict[str, Any]) -> str:
+    return f"{metrics['wiring']} wiring, {metrics['mode']} mode"
+
+
+def _draw_cost(
+    path: Path,
+    costs: Sequence[float],
+    trace: Trace | None,
+    metrics: dict[str, Any],
+) -> None:
+    """The post's left picture: cost per training loop, over the recorded run's."""
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = range(1, len(costs) + 1)
+    if trace:
+        axes.plot(
+            epochs, trace.costs, color=GREY, linewidth=6, label="recorded run, TensorFlow 1.5"
+        )
+    axes.plot(epochs, costs, color=BLUE, marker="." if len(costs) == 1 else "", label="this run")
+    axes.set_title(f"Cost per training loop: {_title(metrics)}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"cost: sum of ½(p − y)² over {metrics['train_images']} images")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[str, Any]) -> None:
+    """The post's right picture: what was said of each test image; the wrong ones are framed."""
+    shown = min(len(outcome.test), PICTURED_IMAGES)
+    columns = min(shown, 10 if shown > 20 else 5)
+    rows = -(-shown // columns)
+    figure = Figure(figsize=(max(1.5 * columns, 5), 1.65 * rows + 0.6), layout="constrained")
+    which = "" if shown == len(outcome.test) else f", the first {shown} shown"
+    figure.suptitle(
+        f"{metrics['test_correct']} of {metrics['test_total']} test images right{which}\n"
+        f"{_title(metrics)}"
+    )
+    all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, x, y, p, prediction in zip(
+        all_axes, split.test.x, split.test.y, outcome.test, predicted(outcome.test), strict=False
+    ):
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
+        axes.imshow(x.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
+        right = prediction == y
+        color = BLUE if right else VERMILION
+        axes.set_title(
+            f"{'✓' if right else '✗'} says {prediction}, is {y}\np = {p:.2f}",
+            fontsize=9,
+            color=color,
+        )
+        for spine in axes.spines.values():
+            spine.set(color=GREY if right else VERMILION, linewidth=1 if right else 3)
+    _save(figure, path)

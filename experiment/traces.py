@@ -1,0 +1,88 @@
+"""The recorded runs of the post's TensorFlow program, in traces/.
+
+`python -m experiment.traces` renders them as the post's program would have printed them,
+traces/<name>.json → traces/<name>.log, for `diff` with the log.txt of a run.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from experiment.log import log_text
+from experiment.outcome import Outcome
+from flags import Settings
+
+FOLDER = Path(__file__).parent.parent / "traces"
+
+
+class Trace(NamedTuple):
+    """One recorded run.
+
+    Attributes:
+        path: of its file.
+        settings: those that the program ran at.
+        costs: per epoch, [epochs].
+        test: p for each test image, [n].
+        test_labels: [n].
+        held_out: p for each held-out image, [n].
+    """
+
+    path: Path
+    settings: Settings
+    costs: npt.NDArray[np.float64]
+    test: npt.NDArray[np.float64]
+    test_labels: npt.NDArray[np.int64]
+    held_out: npt.NDArray[np.float64]
+
+
+def load() -> list[Trace]:
+    """Reads the recorded runs of the post's TensorFlow program."""
+    return [_load(path) for path in sorted(FOLDER.glob("tf15-*.json"))]
+
+
+def _load(path: Path) -> Trace:
+    content = json.loads(path.read_text())
+    settings = dataclasses.replace(
+        Settings(),
+        mode=content["mode"],
+        seed=content["weights_seed"],
+        split_seed=content["split_seed"],
+    )
+    return Trace(
+        path,
+        settings,
+        np.array(content["cost_per_epoch"]),
+        np.array(content["test_predictions"]),
+        np.array(content["test_labels"]),
+        np.array(content["held_out_predictions"]),
+    )
+
+
+def find(settings: Settings) -> Trace | None:
+    """The recorded run at these settings, if there is one."""
+    for trace in load():
+        if trace.settings.numeric() == settings.numeric():
+            return trace
+    return None
+
+
+def distance(trace: Trace, outcome: Outcome) -> tuple[float, float]:
+    """How far a run is from the recorded one.
+
+    Returns:
+        The largest relative difference of an epoch's cost, and the largest absolute difference of
+        a p, test and held-out images together.
+    """
+    costs = np.abs(np.array(outcome.costs) / trace.costs - 1)
+    p = np.abs(np.concatenate([outcome.test - trace.test, outcome.held_out - trace.held_out]))
+    return float(np.max(costs)), float(np.max(p))
+
+
+if __name__ == "__main__":
+    for trace in load():
+        text = log_text(trace.costs, trace.test, trace.test_labels)
+        trace.path.with_suffix(".log").write_text(text)

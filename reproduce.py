@@ -1,0 +1,54 @@
+"""Reproduces "Manual Back Prop with TensorFlow" (Jae Duk Seo, 2018).
+
+flags → data → graph → session → results.
+"""
+
+import sys
+
+import flags
+from experiment.errors import UserError
+
+
+def main() -> None:
+    """Runs one experiment, as the flags say."""
+    settings = flags.parse(sys.argv)
+
+    # Imported here and not above: help and mistakes in a flag need none of it.
+    from experiment import comparison, log, metrics, mnist, results, traces
+    from experiment.progress import Progress
+
+    images, labels = mnist.load(settings.data_dir)
+    split = mnist.split(
+        images,
+        labels,
+        split_seed=settings.split_seed,
+        test_images=settings.test_images,
+        train_images=settings.train_images,
+    )
+    target = settings.results_dir / f"{settings.wiring}-{settings.mode}"
+    with results.replacing(target) as folder:
+        if not flags.verbose():
+            from experiment.quiet import import_tensorflow
+
+            import_tensorflow()
+        from experiment import session
+
+        with Progress(settings.epochs) as progress:
+            outcome = session.run(settings, split, progress)
+        trace = traces.find(settings)
+        measured = metrics.measure(settings, split, outcome, trace)
+        timing = metrics.timing(settings, outcome)
+        diff = comparison.diff_text(settings, measured, trace)
+        results.write(folder, split, outcome, measured, timing, diff, trace)
+    print(*log.prediction_lines(outcome.test, split.test.y), sep="\n")
+    print(f"\n{diff}\nResults: {target}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"reproduce.py: {error}")
+    except KeyboardInterrupt:
+        print("reproduce.py: interrupted, nothing was written", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,47 @@
+import pytest
+
+from experiment.comparison import NOT_REPRODUCED, REPRODUCED, judge, judge_both
+
+MANUAL = {
+    "mode": "manual", "cost_first": 16.722, "cost_last": 9.854, "test_correct": 8,
+    "test_total": 20, "lr_auto": 0.1,
+}  # fmt: skip
+AUTO = {**MANUAL, "mode": "auto", "cost_first": 17.418, "cost_last": 0.243, "test_correct": 12}
+
+
+def verdicts(claims):
+    assert [claim.number for claim in claims] == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    return [claim.verdict for claim in claims]
+
+
+def test_one_run_judges_its_own_claims():
+    first, second, *rest = verdicts(judge(MANUAL))
+    assert (first, second) == (REPRODUCED, REPRODUCED)
+    assert [verdict.partition(":")[0] for verdict in rest] == ["not judged"] * 4
+    assert "--mode=auto" in rest[1]
+    first, second, third, fourth, fifth, sixth = verdicts(judge(AUTO))
+    assert "--mode=manual" in first
+    assert (second, fourth, sixth) == (REPRODUCED, REPRODUCED, REPRODUCED)
+    assert "make reproduce" in third
+    assert "make reproduce" in fifth
+
+
+def test_both_runs_judge_all():
+    # What the specification, §5, says of the post's program.
+    assert verdicts(judge_both(MANUAL, AUTO, 17.8, 0.41)) == [
+        REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [({"test_correct": 20}, 4), ({"test_total": 30}, 2), ({"lr_auto": 0.2}, 6)],
+)
+def test_auto_claims_can_fail(change, number):
+    assert verdicts(judge({**AUTO, **change}))[number - 1] == NOT_REPRODUCED
+
+
+def test_manual_claims_can_fail():
+    assert verdicts(judge({**MANUAL, "cost_last": 17.0}))[0] == NOT_REPRODUCED
+    assert verdicts(judge_both(MANUAL, AUTO, 1.0, 0.9))[2] == NOT_REPRODUCED
+    assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, 1, 1))[4] == REPRODUCED

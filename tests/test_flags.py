@@ -1,0 +1,57 @@
+"""The command line as a user meets it: help and mistakes."""
+
+import pytest
+
+
+def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
+    result = reproduce("--help", PYTHONPROFILEIMPORTTIME="1")
+    assert result.returncode == 0
+    for flag in (
+        "mode", "wiring", "epochs", "train_images", "test_images", "seed", "split_seed", "init",
+        "lr_x", "lr_rec", "lr_sg", "lr_auto", "data_dir", "results_dir", "flagfile", "verbosity",
+    ):  # fmt: skip
+        assert f"--{flag}:" in result.stdout
+    assert "absl" in result.stderr
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "named"),
+    [
+        ("--epochs=0", "--epochs"),
+        ("--epochs=1.5", "--epochs"),
+        ("--train_images=0", "--train_images"),
+        ("--test_images=-1", "--test_images"),
+        ("--test_images=2016", "--test_images"),
+        ("--train_images=2096", "--train_images"),
+        ("--seed=-1", "--seed"),
+        ("--split_seed=4294967296", "--split_seed"),
+        ("--init=random", "--init"),
+        ("--mode=both", "--mode"),
+        ("--wiring=other", "--wiring"),
+        ("--lr_x=-0.1", "--lr_x"),
+        ("--lr_rec=nan", "--lr_rec"),
+        ("--lr_sg=inf", "--lr_sg"),
+        ("--lr_auto=fast", "--lr_auto"),
+        ("--lr_auto", "lr_auto"),
+        ("--epoch=3", "'epoch'"),
+        ("manual", "'manual'"),
+        ("--flagfile=/no/such/file", "/no/such/file"),
+        ("--data_dir=/no/such/folder", "/no/such/folder"),
+        ("--results_dir=/dev/null/results", "--results_dir=/dev/null/results"),
+    ],
+)
+def test_a_mistake_gets_one_line(reproduce, tmp_path, argument, named):
+    result = reproduce(f"--results_dir={tmp_path}", argument, PYTHONPROFILEIMPORTTIME="")
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("reproduce.py: ")
+    assert named in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_flagfile(reproduce, tmp_path):
+    flagfile = tmp_path / "some.flags"
+    flagfile.write_text("--epochs=0\n")
+    assert "--epochs=0" in reproduce(f"--flagfile={flagfile}").stderr

@@ -1,0 +1,201 @@
+"""The command, run as a user runs it, on the real data."""
+
+import csv
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import numpy as np
+import oracle
+import pytest
+from conftest import PROJECT
+
+from flags import Settings
+from graph.weights import portable_draw
+
+FILES = {
+    "cost.csv", "cost.png", "diff.md", "log.txt", "metrics.json", "predictions.csv",
+    "predictions.png", "timing.json",
+}  # fmt: skip
+
+
+def read_costs(folder):
+    with (folder / "cost.csv").open() as file:
+        return np.array([float(row["cost"]) for row in csv.DictReader(file)])
+
+
+def read_predictions(folder):
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: np.array([float(row["probability"]) for row in rows if row["split"] == name])
+        for name in ("test", "held_out")
+    }
+
+
+@pytest.fixture(scope="module", params=["manual", "auto"])
+def runs(request, reproduce, tmp_path_factory):
+    """The same default run with one and with eight threads between operations."""
+    folders = []
+    for threads in ("1", "8"):
+        results_dir = tmp_path_factory.mktemp("results")
+        result = reproduce(
+            f"--mode={request.param}", f"--results_dir={results_dir}",
+            TF_NUM_INTEROP_THREADS=threads,
+        )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        folders.append((results_dir / f"published-{request.param}", result.stdout))
+    return request.param, folders
+
+
+def test_the_recorded_run_is_followed(runs, recorded):
+    mode, folders = runs
+    for folder, _ in folders:
+        costs, predictions = read_costs(folder), read_predictions(folder)
+        np.testing.assert_allclose(costs, recorded[mode]["cost_per_epoch"], rtol=1e-4)
+        for name, p in predictions.items():
+            np.testing.assert_allclose(p, recorded[mode][f"{name}_predictions"], rtol=0, atol=1e-4)
+
+
+def test_the_files_are_the_same_bytes_whatever_the_threads(runs):
+    _, ((one, _), (eight, _)) = runs
+    for folder in (one, eight):
+        assert {path.name for path in folder.iterdir()} == FILES
+    for name in FILES - {"timing.json"}:
+        assert (one / name).read_bytes() == (eight / name).read_bytes(), name
+
+
+def test_the_committed_results_are_what_the_command_writes(runs, recorded):
+    mode, ((folder, _), _) = runs
+    committed = PROJECT / "results" / f"published-{mode}"
+    assert {path.name for path in committed.iterdir()} == FILES
+    # Another machine may round differently; the recorded run's tolerance holds there too.
+    np.testing.assert_allclose(read_costs(folder), read_costs(committed), rtol=1e-4)
+    assert (committed / "diff.md").read_text().splitlines()[:10] == (
+        folder / "diff.md"
+    ).read_text().splitlines()[:10]
+
+
+def test_metrics_are_the_specification_s(runs):
+    mode, ((folder, _), _) = runs
+    metrics = json.loads((folder / "metrics.json").read_text())
+    expected = {
+        "manual": (16.722, 9.854, 8, 0.513, 0.682),
+        "auto": (17.418, 0.243, 12, 0.488, 0.607),
+    }[mode]
+    assert metrics["cost_first"] == pytest.approx(expected[0], abs=1e-3)
+    assert metrics["cost_last"] == pytest.approx(expected[1], abs=1e-3)
+    assert (metrics["test_correct"], metrics["test_total"]) == (expected[2], 20)
+    assert metrics["held_out_accuracy"] == pytest.approx(expected[3], abs=1e-3)
+    assert metrics["held_out_matches_previous_label"] == pytest.approx(expected[4], abs=1e-3)
+    assert metrics["trace_max_relative_cost_difference"] < 1e-4
+    assert metrics["trace_max_prediction_difference"] < 1e-4
+
+
+def test_the_csv_files_restore_the_float32(runs):
+    _, ((folder, _), _) = runs
+    with (folder / "predictions.csv").open() as file:
+        for row in csv.DictReader(file):
+            assert str(np.float32(row["probability"])) == row["probability"]
+            assert row["prediction"] == str(round(float(row["probability"])))
+
+
+def test_what_is_printed(runs):
+    _, ((folder, stdout), _) = runs
+    lines = stdout.splitlines()
+    log = (folder / "log.txt").read_text().splitlines()
+    assert [line.partition(":")[0] for line in lines[:10]] == [
+        f"epoch {epoch} of 100" for epoch in range(10, 101, 10)
+    ]
+    assert lines[10:30] == log[100:]
+    assert (folder / "diff.md").read_text() in stdout
+    assert lines[-1] == f"Results: {folder}"
+
+
+def test_the_pictures_show_something(runs):
+    _, ((folder, _), _) = runs
+    for name in ("cost.png", "predictions.png"):
+        pixels = matplotlib.image.imread(folder / name)[..., :3]
+        # Neither corner nor middle is left blank.
+        for rows in np.array_split(pixels, 3):
+            assert np.mean(np.any(rows < 0.9, axis=-1)) > 0.01
+
+
+@pytest.mark.parametrize("mode", ["manual", "auto"])
+def test_other_settings_follow_numpy(mode, reproduce, tmp_path, split):
+    settings = Settings(mode=mode, seed=7, lr_x=0.01, lr_rec=1e-4, lr_sg=1e-3, lr_auto=0.05)
+    result = reproduce(
+        f"--mode={mode}", "--seed=7", "--epochs=3", "--lr_x=0.01", "--lr_rec=1e-4", "--lr_sg=1e-3",
+        "--lr_auto=0.05", f"--results_dir={tmp_path}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    w = {name: value.astype(np.float64) for name, value in portable_draw(7)._asdict().items()}
+    costs = [
+        sum(oracle.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
+        for _ in range(3)
+    ]
+    folder = tmp_path / f"published-{mode}"
+    np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4)
+    predictions = read_predictions(folder)
+    np.testing.assert_allclose(predictions["test"], oracle.predict(split.test.x, w), atol=1e-4)
+    np.testing.assert_allclose(
+        predictions["held_out"], oracle.predict(split.held_out.x, w), atol=1e-4
+    )
+    assert json.loads((folder / "metrics.json").read_text())["seed"] == 7
+    assert "--seed=7" in (folder / "diff.md").read_text()
+    assert "No run of the post's program is recorded" in result.stdout
+
+
+def test_all_images_may_be_used(reproduce, tmp_path):
+    result = reproduce(
+        "--epochs=1", "--train_images=1", "--test_images=2114", f"--results_dir={tmp_path}"
+    )
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "published-manual" / "metrics.json").read_text())
+    assert metrics["test_total"] == 2114
+    assert metrics["held_out_accuracy"] is None
+
+
+def test_a_cost_that_is_not_finite_stops_the_run(reproduce, tmp_path):
+    (tmp_path / "published-manual").mkdir()
+    (tmp_path / "published-manual" / "log.txt").write_text("an earlier result\n")
+    result = reproduce("--lr_x=1e30", "--lr_sg=1e30", "--epochs=3", f"--results_dir={tmp_path}")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "epoch 1" in line
+    assert "--lr_x=1e+30" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["published-manual"]
+    assert (tmp_path / "published-manual" / "log.txt").read_text() == "an earlier result\n"
+
+
+def test_damaged_data_stop_the_run(reproduce, tmp_path):
+    data_dir = tmp_path / "data"
+    shutil.copytree(Settings().data_dir, data_dir)
+    path = data_dir / "t10k-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-1000])
+    result = reproduce(f"--data_dir={data_dir}", f"--results_dir={tmp_path / 'results'}")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert str(path) in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "reproduce.py", f"--results_dir={tmp_path}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline().startswith("epoch 10")
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
