@@ -5,15 +5,16 @@ flags → data → graph → session → results.
 
 import sys
 
-import flags
 from experiment.errors import UserError
 
 
 def main() -> None:
     """Runs one experiment, as the flags say."""
+    import flags
+
     settings = flags.parse(sys.argv)
 
-    # Imported here and not above: help and mistakes in a flag need none of it.
+    # Imported this late because help and mistakes in a flag need none of it.
     from experiment import comparison, log, metrics, mnist, results, traces
     from experiment.progress import Progress
 
@@ -49,6 +50,11 @@ if __name__ == "__main__":
         main()
     except UserError as error:
         sys.exit(f"reproduce.py: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"reproduce.py: the package {error.name} is not installed: call make setup, then use "
+            ".venv/bin/python"
+        )
     except KeyboardInterrupt:
         print("reproduce.py: interrupted, nothing was written", file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,10 @@
 """The command line as a user meets it: help and mistakes."""
 
+import subprocess
+import sys
+
 import pytest
+from conftest import PROJECT
 
 
 def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
@@ -42,7 +46,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
     ],
 )
 def test_a_mistake_gets_one_line(reproduce, tmp_path, argument, named):
-    result = reproduce(f"--results_dir={tmp_path}", argument, PYTHONPROFILEIMPORTTIME="")
+    result = reproduce(f"--results_dir={tmp_path}", argument)
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
@@ -55,3 +59,14 @@ def test_flagfile(reproduce, tmp_path):
     flagfile = tmp_path / "some.flags"
     flagfile.write_text("--epochs=0\n")
     assert "--epochs=0" in reproduce(f"--flagfile={flagfile}").stderr
+
+
+def test_a_missing_package_is_named():
+    # -S leaves out what is installed.
+    result = subprocess.run(
+        [sys.executable, "-S", PROJECT / "reproduce.py"], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "package absl" in line
+    assert "make setup" in line

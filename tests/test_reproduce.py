@@ -1,11 +1,17 @@
 """The command, run as a user runs it, on the real data."""
 
+import contextlib
 import csv
+import fcntl
 import json
+import os
+import pty
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import matplotlib.image
@@ -199,3 +205,23 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path):
     assert process.returncode == 130
     assert len(stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_shows_a_bar(tmp_path):
+    terminal, inner = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "reproduce.py", "--epochs=3", f"--results_dir={tmp_path}"],
+        stdout=inner,
+        stderr=inner,
+    )
+    os.close(inner)
+    shown = b""
+    # Linux ends the reading of a closed terminal with an error.
+    with contextlib.suppress(OSError):
+        while block := os.read(terminal, 4096):
+            shown += block
+    assert process.wait() == 0
+    assert b"cost 16." in shown
+    assert b"/3 [" in shown
+    assert b"epoch 3 of 3" not in shown
