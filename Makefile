@@ -1,9 +1,9 @@
 # make reproduce    run both modes of the post and compare them with it
+# make results      run every experiment and bring all tables up to date
 # make test         run every test
 # make lint         check style and types
 # make setup        make the environment, nothing else
 # make traces       render the recorded runs in the post's format
-# make readme       bring the tables of the README up to date with results/
 # make lock         lock newer versions of the dependencies
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
 
-.PHONY: reproduce test lint setup setup-dev traces readme lock
+.PHONY: reproduce results test lint setup setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual
@@ -29,7 +29,9 @@ lint: setup-dev
 traces: setup
 	$(BIN)/python -m experiment.traces
 
-readme: setup
+results: setup
+	$(BIN)/python -m experiment.table
+	$(BIN)/python -m experiment.comparison results
 	$(BIN)/python -m experiment.readme
 
 setup: $(VENV)/.ready

@@ -6,6 +6,7 @@ not imported here, so that help and mistakes are answered at once.
 
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,18 +25,31 @@ class Settings:
 
     mode: str = "manual"
     wiring: str = "published"
+    gradient: str = "synthetic"
+    synthetic_step: str = "ascend"
+    recurrent_update: str = "outer"
     epochs: int = 100
+    digits: tuple[int, int] = (0, 1)
     train_images: int = 100
     test_images: int = 20
     split_seed: int = 678
     seed: int = 678
     init: str = "portable"
+    synthetic_init: str = "normal"
     lr_x: float = 1e-3
     lr_rec: float = 1e-6
     lr_sg: float = 1e-4
     lr_auto: float = 0.1
     data_dir: Path = PROJECT / "MNIST_data"
     results_dir: Path = PROJECT / "results"
+
+    @property
+    def name(self) -> str:
+        """Of the folder that the run writes to."""
+        if self.mode == "numpy":
+            return f"numpy-{self.recurrent_update}"
+        true = "-true" if self.gradient == "true" else ""
+        return f"{self.wiring}-{self.mode}{true}"
 
     def numeric(self) -> dict[str, Any]:
         """The settings that bear on the numbers: all but the two folders."""
@@ -51,16 +65,41 @@ _EXPERIMENT = {"module_name": "experiment"}
 flags.DEFINE_enum(
     "mode",
     Settings.mode,
-    ["manual", "auto"],
-    "manual: back propagation by hand-written assign operations; auto: GradientDescentOptimizer.",
+    ["manual", "auto", "numpy"],
+    "manual: back propagation by hand-written assign operations; auto: GradientDescentOptimizer; "
+    "numpy: the Numpy post, with its own defaults (presets/numpy_post.flags).",
     **_EXPERIMENT,
 )
 flags.DEFINE_enum(
     "wiring",
     Settings.wiring,
-    ["published"],
-    "What each part of the network reads. published: as the post's program, hidden states and "
-    "all that follows from them are those of the image before.",
+    ["published", "ordered", "connected"],
+    "What each part of the network reads. published: as in the post's program, time box 2 and the "
+    "readout see the hidden states of the image before; ordered: in the order that the post "
+    "draws, they see those of this image; connected: ordered, and the hidden states pass as "
+    "tensors, so that automatic differentiation sees the time boxes.",
+    **_EXPERIMENT,
+)
+flags.DEFINE_enum(
+    "gradient",
+    Settings.gradient,
+    ["synthetic", "true"],
+    "What manual mode trains the time boxes with. true: back-propagation through time, by hand.",
+    **_EXPERIMENT,
+)
+flags.DEFINE_enum(
+    "synthetic_step",
+    Settings.synthetic_step,
+    ["ascend", "descend"],
+    "Whether manual mode adds synthetic gradients to the weights, as the post does, or subtracts.",
+    **_EXPERIMENT,
+)
+flags.DEFINE_enum(
+    "recurrent_update",
+    Settings.recurrent_update,
+    ["inner", "outer"],
+    "In numpy mode, the product that changes w_rec and w_x; inner is the Numpy post's fault, and "
+    "the default there.",
     **_EXPERIMENT,
 )
 flags.DEFINE_integer(
@@ -68,6 +107,19 @@ flags.DEFINE_integer(
 )
 
 _DATA = {"module_name": "data"}
+flags.DEFINE_string(
+    "digits",
+    ",".join(map(str, Settings.digits)),
+    "The two digits to tell apart: the first has label 0, the second label 1.",
+    **_DATA,
+)
+
+
+def _are_two_digits(text: str) -> bool:
+    return re.fullmatch(r"([0-9]),(?!\1)[0-9]", text) is not None
+
+
+flags.register_validator("digits", _are_two_digits, "must be two different digits, such as 3,8")
 flags.DEFINE_integer(
     "train_images", Settings.train_images, "Number of images to train on.", lower_bound=1, **_DATA
 )
@@ -101,6 +153,14 @@ flags.DEFINE_enum(
     **_INITIAL,
 )
 
+flags.DEFINE_enum(
+    "synthetic_init",
+    Settings.synthetic_init,
+    ["normal", "zeros"],
+    "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as the paper advises.",
+    **_INITIAL,
+)
+
 _RATES = {"module_name": "learning rates (all per image)"}
 
 
@@ -110,7 +170,7 @@ def _define_rate(name: str, text: str) -> None:
 
 
 _define_rate("lr_x", "Rate of w_fc in manual mode (the name is the post's).")
-_define_rate("lr_rec", "Rate of w_rec and w_x in manual mode.")
+_define_rate("lr_rec", "Rate of w_rec and w_x in manual mode; with --gradient=true, of h_0 too.")
 _define_rate("lr_sg", "Rate of the synthetic gradients w_sg_1 and w_sg_2 in manual mode.")
 _define_rate("lr_auto", "Rate of GradientDescentOptimizer in auto mode.")
 
@@ -121,13 +181,15 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "results_dir",
     str(Settings.results_dir),
-    "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/.",
+    "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
+    "<wiring>-manual-true/ with --gradient=true, numpy-<recurrent_update>/ in numpy mode.",
     **_FILES,
 )
 
 _OTHER = {"module_name": "other"}
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **_OTHER)
 
+_NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
 _GROUPS = [group["module_name"] for group in (_EXPERIMENT, _DATA, _INITIAL, _RATES, _FILES, _OTHER)]
 
 
@@ -146,6 +208,8 @@ def parse(argv: Sequence[str]) -> Settings:
     values = flags.FLAGS
     try:
         rest = values(argv)
+        if values.mode == "numpy":
+            rest = values([argv[0], f"--flagfile={_NUMPY_POST}", *argv[1:]])
     except flags.Error as error:
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
@@ -156,11 +220,41 @@ def parse(argv: Sequence[str]) -> Settings:
         sys.exit()
     if len(rest) > 1:
         raise UserError(f"{rest[1]!r} is not a flag: flags start with --")
-    names = (field.name for field in dataclasses.fields(Settings))
-    settings = {name: values[name].value for name in names}
+    _refuse_what_makes_no_sense(values)
+    settings = {field.name: values[field.name].value for field in dataclasses.fields(Settings)}
+    settings["digits"] = tuple(map(int, values.digits.split(",")))
     for name in ("data_dir", "results_dir"):
         settings[name] = Path(settings[name])
+    if values.mode == "numpy":
+        # One generator shuffles and draws, and the order is that of the wiring `ordered`.
+        settings |= {"split_seed": values.seed, "wiring": "ordered"}
     return Settings(**settings)
+
+
+def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
+    """Raises a UserError for flags that contradict each other."""
+
+    def refuse(names: Sequence[str], reason: str) -> None:
+        for name in names:
+            if values[name].value != values[name].default:
+                raise UserError(f"--{name}={values[name].value} makes no sense here: {reason}")
+
+    synthetic = ("synthetic_step", "synthetic_init")
+    if values.mode == "auto":
+        refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
+    if values.mode == "numpy":
+        for name in ("wiring", "gradient", *synthetic, "init", "split_seed", "lr_auto"):
+            if values[name].present:
+                raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
+    else:
+        refuse(("recurrent_update",), "it is for --mode=numpy")
+    if values.gradient == "true":
+        refuse(synthetic, "--gradient=true uses no synthetic gradients")
+        if values.wiring == "published":
+            raise UserError(
+                "--gradient=true makes no sense with --wiring=published, where the cost and the "
+                "time boxes belong to different images: add --wiring=connected"
+            )
 
 
 def verbose() -> bool:

@@ -3,6 +3,7 @@
 flags → data → graph → session → results.
 """
 
+import os
 import sys
 
 from experiment.errors import UserError
@@ -14,6 +15,8 @@ def main() -> None:
 
     settings = flags.parse(sys.argv)
 
+    # NumPy's own threads would decide how its sums are rounded.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment import comparison, log, metrics, mnist, results, traces
     from experiment.progress import Progress
@@ -22,20 +25,23 @@ def main() -> None:
     split = mnist.split(
         images,
         labels,
+        digits=settings.digits,
         split_seed=settings.split_seed,
         test_images=settings.test_images,
         train_images=settings.train_images,
     )
-    target = settings.results_dir / f"{settings.wiring}-{settings.mode}"
+    target = settings.results_dir / settings.name
     with results.replacing(target) as folder:
-        if not flags.verbose():
-            from experiment.quiet import import_tensorflow
+        if settings.mode == "numpy":
+            from experiment.numpy_session import run
+        else:
+            if not flags.verbose():
+                from experiment.quiet import import_tensorflow
 
-            import_tensorflow()
-        from experiment import session
-
+                import_tensorflow()
+            from experiment.session import run
         with Progress(settings.epochs) as progress:
-            outcome = session.run(settings, split, progress)
+            outcome = run(settings, split, progress)
         trace = traces.find(settings)
         measured = metrics.measure(settings, split, outcome, trace)
         timing = metrics.timing(settings, outcome)

@@ -26,7 +26,7 @@ class Images(NamedTuple):
 
     Attributes:
         x: [n, 784], float32, from 0 (background) to 1.
-        y: [n], uint8, 0 or 1.
+        y: [n], uint8, 0 for the first digit, 1 for the second.
     """
 
     x: npt.NDArray[np.float32]
@@ -80,15 +80,17 @@ def split(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.uint8],
     *,
+    digits: tuple[int, int],
     split_seed: int,
     test_images: int,
     train_images: int,
 ) -> Split:
-    """Selects the zeros, then the ones, shuffles them, and cuts off test and training images.
+    """Selects two digits, one after the other, shuffles them, and cuts off the parts.
 
     Args:
         images: [n, 784].
         labels: [n].
+        digits: the two digits; the first gets label 0, the second label 1.
         split_seed: seed of the shuffle; 678 gives the post's order.
         test_images: how many of the shuffled images come first, as test images.
         train_images: how many of the next are training images; the rest is held out.
@@ -99,7 +101,7 @@ def split(
     Raises:
         UserError: there are fewer images than asked for.
     """
-    chosen = np.concatenate([np.flatnonzero(labels == digit) for digit in (0, 1)])
+    chosen = np.concatenate([np.flatnonzero(labels == digit) for digit in digits])
     if test_images + train_images > len(chosen):
         raise UserError(
             f"--test_images={test_images} and --train_images={train_images} are more than the "
@@ -108,5 +110,6 @@ def split(
     order = np.arange(len(chosen))
     np.random.RandomState(split_seed).shuffle(order)
     chosen = chosen[order]
+    y = np.uint8(labels == digits[1])
     parts = np.split(chosen, [test_images, test_images + train_images])
-    return Split(*(Images(images[part] * np.float32(1 / 255), labels[part]) for part in parts))
+    return Split(*(Images(images[part] * np.float32(1 / 255), y[part]) for part in parts))

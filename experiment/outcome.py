@@ -1,9 +1,13 @@
 """What a run found."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from experiment.errors import UserError
+from flags import Settings
 
 
 class Outcome(NamedTuple):
@@ -17,11 +21,21 @@ class Outcome(NamedTuple):
     """
 
     costs: list[float]
-    test: npt.NDArray[np.float32]
-    held_out: npt.NDArray[np.float32]
+    test: npt.NDArray[np.floating]
+    held_out: npt.NDArray[np.floating]
     seconds: float
 
 
 def predicted(p: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     """The predicted labels: p rounded, as the post does it."""
     return np.asarray(np.rint(p), np.uint8)
+
+
+def check_finite(settings: Settings, epoch: int, cost: float) -> None:
+    """Raises a UserError with the epoch and the rates if the cost is not a finite number."""
+    if not math.isfinite(cost):
+        names = ["lr_auto"] if settings.mode == "auto" else ["lr_x", "lr_rec", "lr_sg"]
+        rates = " ".join(f"--{name}={getattr(settings, name):g}" for name in names)
+        raise UserError(
+            f"the cost of epoch {epoch} is {cost}, not a finite number: lower the rates ({rates})"
+        )

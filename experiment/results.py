@@ -120,7 +120,8 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def _title(metrics: dict[str, Any]) -> str:
-    return f"{metrics['wiring']} wiring, {metrics['mode']} mode"
+    true = ", true gradient" if metrics["gradient"] == "true" else ""
+    return f"{metrics['wiring']} wiring, {metrics['mode']} mode{true}"
 
 
 def _draw_cost(
@@ -134,9 +135,7 @@ def _draw_cost(
     axes = figure.add_subplot()
     epochs = range(1, len(costs) + 1)
     if trace:
-        axes.plot(
-            epochs, trace.costs, color=GREY, linewidth=6, label="recorded run, TensorFlow 1.5"
-        )
+        axes.plot(epochs, trace.costs, color=GREY, linewidth=6, label=f"recorded: {trace.program}")
     axes.plot(epochs, costs, color=BLUE, marker="." if len(costs) == 1 else "", label="this run")
     axes.set_title(f"Cost per training loop: {_title(metrics)}")
     axes.set_xlabel("epoch")
@@ -170,9 +169,10 @@ def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[
         axes.set(xticks=[], yticks=[])
         axes.imshow(x.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
         right = prediction == y
+        says, is_ = metrics["digits"][prediction], metrics["digits"][y]
         color = BLUE if right else VERMILION
         axes.set_title(
-            f"{'✓' if right else '✗'} says {prediction}, is {y}\np = {p:.2f}",
+            f"{'✓' if right else '✗'} says {says}, is {is_}\np = {p:.2f}",
             fontsize=9,
             color=color,
         )

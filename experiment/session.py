@@ -1,6 +1,5 @@
 """The Session: builds the graph that the settings ask for, trains it, and lets it predict."""
 
-import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
-from experiment.errors import UserError
 from experiment.mnist import Images, Split
-from experiment.outcome import Outcome
+from experiment.outcome import Outcome, check_finite
 from flags import Settings
 from graph import backprop, network
 from graph.weights import PIXELS, Weights, declare_weights, portable_draw
@@ -56,17 +54,36 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             x = tf.placeholder(dtype, [1, width], name="x")
             y = tf.placeholder(dtype, [1, 1], name="y")
         weights = declare_weights(width, dtype)
-        forward = network.published(x, weights)
-        with tf.name_scope("cost"):
-            cost = network.cost_function(forward.readout.a, y)
-        if settings.mode == "manual":
-            rates = backprop.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
-            with tf.name_scope("manual_back_propagation"):
-                train = backprop.published_manual(x, y, forward, weights, rates)
+        if settings.wiring == "published":
+            forward = network.published(x, weights)
         else:
+            forward = network.ordered(x, weights, connected=settings.wiring == "connected")
+        readout, train = forward.readout, None
+        if settings.mode == "manual":
+            with tf.name_scope("manual_back_propagation"):
+                readout, train = _manual(settings, x, y, forward, weights)
+        with tf.name_scope("cost"):
+            cost = network.cost_function(readout.a, y)
+        if settings.mode == "auto":
             with tf.name_scope("automatic_differentiation"):
                 train = backprop.auto(cost, forward, settings.lr_auto)
     return Graph(graph, weights, x, y, forward.readout.a, cost, forward.write, train)
+
+
+def _manual(
+    settings: Settings, x: tf.Tensor, y: tf.Tensor, forward: network.Forward, weights: Weights
+) -> tuple[network.Layer, tf.Operation]:
+    """The readout that the cost is of, and the training step, in manual mode."""
+    rates = backprop.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
+    ascend = settings.synthetic_step == "ascend"
+    if settings.gradient == "true":
+        return forward.readout, backprop.true_manual(x, y, forward, weights, rates)
+    if settings.wiring == "published":
+        return forward.readout, backprop.published_manual(
+            x, y, forward, weights, rates, ascend=ascend
+        )
+    connected = settings.wiring == "connected"
+    return backprop.ordered_manual(x, y, weights, rates, connected=connected, ascend=ascend)
 
 
 def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]) -> Outcome:
@@ -93,8 +110,7 @@ def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]
         costs = []
         for epoch in range(1, settings.epochs + 1):
             cost = train_epoch(session, graph, split.train)
-            if not math.isfinite(cost):
-                raise UserError(non_finite_message(settings, epoch, cost))
+            check_finite(settings, epoch, cost)
             costs.append(cost)
             on_epoch(epoch, cost)
         seconds = time.perf_counter() - start
@@ -110,6 +126,9 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings) -> None:
         width = graph.x.shape[1]
         for variable, value in zip(graph.weights, portable_draw(settings.seed, width), strict=True):
             values[variable.initial_value] = value
+    if settings.synthetic_init == "zeros":
+        for variable in (graph.weights.w_sg_1, graph.weights.w_sg_2):
+            values[variable.initial_value] = np.zeros(variable.shape)
     session.run([variable.initializer for variable in graph.weights], values)
 
 
@@ -130,10 +149,3 @@ def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np
         value, _ = session.run([graph.p, graph.feed_forward], {graph.x: x[np.newaxis]})
         p[i] = value[0, 0]
     return p
-
-
-def non_finite_message(settings: Settings, epoch: int, cost: float) -> str:
-    """Which epoch went wrong, and the rates that may be to blame."""
-    names = ["lr_x", "lr_rec", "lr_sg"] if settings.mode == "manual" else ["lr_auto"]
-    rates = " ".join(f"--{name}={getattr(settings, name):g}" for name in names)
-    return f"the cost of epoch {epoch} is {cost}, not a finite number: lower the rates ({rates})"

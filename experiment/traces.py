@@ -1,10 +1,9 @@
-"""The recorded runs of the post's TensorFlow program, in traces/.
+"""The recorded runs of the published programs, in traces/.
 
-`python -m experiment.traces` renders them as the post's program would have printed them,
+`python -m experiment.traces` renders those of the TensorFlow program as it would have printed them,
 traces/<name>.json → traces/<name>.log, for `diff` with the log.txt of a run.
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,8 @@ from experiment.outcome import Outcome
 from flags import Settings
 
 FOLDER = Path(__file__).parent.parent / "traces"
+TENSORFLOW = "the post's program, TensorFlow 1.5.0"
+NUMPY = "the Numpy post's program"
 
 
 class Trace(NamedTuple):
@@ -24,7 +25,8 @@ class Trace(NamedTuple):
 
     Attributes:
         path: of its file.
-        settings: those that the program ran at.
+        program: what was run.
+        settings: those that it ran at.
         costs: per epoch, [epochs].
         test: p for each test image, [n].
         test_labels: [n].
@@ -32,6 +34,7 @@ class Trace(NamedTuple):
     """
 
     path: Path
+    program: str
     settings: Settings
     costs: npt.NDArray[np.float64]
     test: npt.NDArray[np.float64]
@@ -39,27 +42,38 @@ class Trace(NamedTuple):
     held_out: npt.NDArray[np.float64]
 
 
-def load() -> list[Trace]:
-    """Reads the recorded runs of the post's TensorFlow program."""
-    return [_load(path) for path in sorted(FOLDER.glob("tf15-*.json"))]
-
-
-def _load(path: Path) -> Trace:
+def _load(path: Path, program: str, settings: Settings) -> Trace:
     content = json.loads(path.read_text())
-    settings = dataclasses.replace(
-        Settings(),
-        mode=content["mode"],
-        seed=content["weights_seed"],
-        split_seed=content["split_seed"],
-    )
     return Trace(
         path,
+        program,
         settings,
         np.array(content["cost_per_epoch"]),
         np.array(content["test_predictions"]),
         np.array(content["test_labels"]),
         np.array(content["held_out_predictions"]),
     )
+
+
+def load() -> list[Trace]:
+    """Reads the recorded runs."""
+    return [
+        _load(FOLDER / "tf15-published-manual.json", TENSORFLOW, Settings(mode="manual")),
+        _load(FOLDER / "tf15-published-auto.json", TENSORFLOW, Settings(mode="auto")),
+        _load(
+            FOLDER / "numpy-post.json",
+            NUMPY,
+            Settings(
+                mode="numpy",
+                wiring="ordered",
+                recurrent_update="inner",
+                epochs=50,
+                train_images=50,
+                test_images=10,
+                lr_rec=1e-5,
+            ),
+        ),
+    ]
 
 
 def find(settings: Settings) -> Trace | None:
@@ -84,5 +98,7 @@ def distance(trace: Trace, outcome: Outcome) -> tuple[float, float]:
 
 if __name__ == "__main__":
     for trace in load():
+        if trace.program != TENSORFLOW:
+            continue
         text = log_text(trace.costs, trace.test, trace.test_labels)
         trace.path.with_suffix(".log").write_text(text)

@@ -8,6 +8,7 @@ too, and the executor may run them in any order that the graph's edges allow; wh
 does not fix the order, a control dependency does.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -65,7 +66,7 @@ def read_hidden_state(weights: Weights, column: int) -> tf.Tensor:
 
 
 def write_hidden_state(weights: Weights, column: int, a: tf.Tensor) -> tf.Operation:
-    """h_column := a, for a row a [1, width]."""
+    """Writes h₀, h₁ or h₂, a row a [1, width], to its column of `hidden_states`."""
     return weights.hidden_states[:, column].assign(tf.squeeze(a, 0)).op
 
 
@@ -96,4 +97,62 @@ def published(x: tf.Tensor, weights: Weights) -> Forward:
         write_1 = write_hidden_state(weights, 1, box_1.a)
         with tf.control_dependencies([write_1]):
             write_2 = write_hidden_state(weights, 2, box_2.a)
+    return Forward(h_0, h_1, h_2, box_1, box_2, readout, write_2)
+
+
+def run_time_box(
+    x: tf.Tensor,
+    weights: Weights,
+    number: int,
+    h: tf.Tensor | None = None,
+    after: Sequence[tf.Operation] = (),
+) -> tuple[tf.Tensor, Layer, tf.Operation]:
+    """Time box 1 or 2, read, computed and written in one go, as the post draws it.
+
+    Args:
+        x: the image, [1, width].
+        weights: the variables.
+        number: of the time box; it reads h of the column before and writes a to its own.
+        h: the hidden state, [1, width], or None to read it from `hidden_states`.
+        after: the operations that the reads wait for.
+
+    Returns:
+        The hidden state that went in, z and a, and the operation that writes a.
+    """
+    with tf.name_scope(f"time_box_{number}"), tf.control_dependencies(after):
+        if h is None:
+            h = read_hidden_state(weights, number - 1)
+        box = time_box(x, h, weights.w_x.read_value(), weights.w_rec.read_value())
+        return h, box, write_hidden_state(weights, number, box.a)
+
+
+def run_readout(
+    weights: Weights, h: tf.Tensor | None, after: Sequence[tf.Operation]
+) -> tuple[tf.Tensor, Layer]:
+    """The readout, of h [1, width], or of h₂ as it stands in `hidden_states` after `after`."""
+    with tf.name_scope("readout"):
+        if h is None:
+            with tf.control_dependencies(after):
+                h = read_hidden_state(weights, 2)
+        return h, readout_box(h, weights.w_fc.read_value())
+
+
+def ordered(x: tf.Tensor, weights: Weights, *, connected: bool) -> Forward:
+    """The forward feed in the order that the post draws (specification §3).
+
+        a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
+        a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂
+        p  = σ(h₂·Wfc)
+
+    Args:
+        x: the image, [1, width].
+        weights: the variables.
+        connected: whether time box 2 and the readout take a₁ and a₂ as tensors, which gradients
+            can pass through, and not from `hidden_states`. It makes no difference to the values.
+    """
+    h_0, box_1, write_1 = run_time_box(x, weights, 1)
+    h_1, box_2, write_2 = run_time_box(
+        x, weights, 2, h=box_1.a if connected else None, after=[write_1]
+    )
+    h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
     return Forward(h_0, h_1, h_2, box_1, box_2, readout, write_2)

@@ -18,6 +18,7 @@ def split():
     settings = Settings()
     return mnist.split(
         *mnist.load(settings.data_dir),
+        digits=settings.digits,
         split_seed=settings.split_seed,
         test_images=settings.test_images,
         train_images=settings.train_images,

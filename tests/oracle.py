@@ -1,13 +1,19 @@
-"""The `published` step in NumPy, written from the specification's equations and nothing else."""
+"""Training steps in NumPy, written from the specification's equations and nothing else.
+
+`published` in both modes; `ordered` and `connected` where `numpy_version` has no answer. A step
+takes the weights as a dict of arrays, the post's names, changes them in place and returns the cost.
+"""
 
 import numpy as np
+
+from numpy_version import decoupled_rnn
 
 
 def sigma(z):
     return 1 / (1 + np.exp(-z))
 
 
-def forward(x, w):
+def published_forward(x, w):
     h_0, h_1, h_2 = w["hidden_states"].T.copy()
     a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
     a_2 = np.tanh(x @ w["w_x"] + h_1 @ w["w_rec"])
@@ -15,43 +21,99 @@ def forward(x, w):
     return h_0, h_1, h_2, a_1, a_2, p
 
 
-def manual_step(x, y, w, lr_x, lr_rec, lr_sg):
-    """One step of manual mode, in place; returns the cost."""
-    h_0, h_1, h_2, a_1, a_2, p = forward(x, w)
+def ordered_forward(x, w):
+    h_0 = w["hidden_states"][:, 0].copy()
+    a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
+    a_2 = np.tanh(x @ w["w_x"] + a_1 @ w["w_rec"])
+    p = sigma(a_2 @ w["w_fc"][:, 0])
+    return h_0, a_1, a_2, a_1, a_2, p
+
+
+def forward(settings, x, w):
+    return (published_forward if settings.wiring == "published" else ordered_forward)(x, w)
+
+
+def write(w, a_1, a_2):
+    w["hidden_states"][:, 1], w["hidden_states"][:, 2] = a_1, a_2
+
+
+def published_manual(settings, x, y, w):
+    h_0, h_1, h_2, a_1, a_2, p = published_forward(x, w)
+    sign = {"ascend": 1, "descend": -1}[settings.synthetic_step]
     d = (p - y) * p * (1 - p)
     g_1, g_2 = a_1 @ w["w_sg_1"], a_2 @ w["w_sg_2"]
     u, v = g_1 * (1 - a_1**2), g_2 * (1 - a_2**2)
     t_1, t_2 = w["w_rec"] @ v, d * w["w_fc"][:, 0]
-    w["w_rec"] += lr_rec * (np.outer(h_0, u) + np.outer(h_1, v))
-    w["w_x"] += lr_rec * np.outer(x, u + v)
-    w["w_sg_1"] -= lr_sg * np.outer(h_1, g_1 - t_1)
-    w["w_sg_2"] -= lr_sg * np.outer(h_2, g_2 - t_2)
-    w["w_fc"][:, 0] -= lr_x * h_2 * d
-    w["hidden_states"][:, 1], w["hidden_states"][:, 2] = a_1, a_2
+    w["w_rec"] += sign * settings.lr_rec * (np.outer(h_0, u) + np.outer(h_1, v))
+    w["w_x"] += sign * settings.lr_rec * np.outer(x, u + v)
+    w["w_sg_1"] -= settings.lr_sg * np.outer(h_1, g_1 - t_1)
+    w["w_sg_2"] -= settings.lr_sg * np.outer(h_2, g_2 - t_2)
+    w["w_fc"][:, 0] -= settings.lr_x * h_2 * d
+    write(w, a_1, a_2)
     return (p - y) ** 2 / 2
 
 
-def auto_step(x, y, w, lr_auto):
-    """One step of auto mode, in place; returns the cost."""
-    _, _, h_2, a_1, a_2, p = forward(x, w)
+def ordered_manual(settings, x, y, w):
+    _, _, _, a_1, _, _ = ordered_forward(x, w)
+    sign = {"ascend": 1, "descend": -1}[settings.synthetic_step]
+    weights = decoupled_rnn.Weights(
+        w["hidden_states"][:, 0], w["w_x"], w["w_rec"], w["w_fc"][:, 0], w["w_sg_1"], w["w_sg_2"]
+    )
+    rates = decoupled_rnn.Rates(settings.lr_x, sign * settings.lr_rec, settings.lr_sg)
+    before = {name: value.copy() for name, value in w.items()}
+    cost = decoupled_rnn.step(x, y, weights, rates, "outer")
+    # a₂ comes from the weights of step 2.
+    g_1 = a_1 @ before["w_sg_1"]
+    u = g_1 * (1 - a_1**2)
+    w_x = before["w_x"] + sign * settings.lr_rec * np.outer(x, u)
+    w_rec = before["w_rec"] + sign * settings.lr_rec * np.outer(before["hidden_states"][:, 0], u)
+    write(w, a_1, np.tanh(x @ w_x + a_1 @ w_rec))
+    return cost
+
+
+def auto(settings, x, y, w):
+    """`published` and `ordered`: only the readout and h₂ get a gradient."""
+    _, _, h_2, a_1, a_2, p = forward(settings, x, w)
     d = (p - y) * p * (1 - p)
-    w["hidden_states"][:, 1] = a_1
-    w["hidden_states"][:, 2] = a_2 - lr_auto * d * w["w_fc"][:, 0]
-    w["w_fc"][:, 0] -= lr_auto * h_2 * d
+    write(w, a_1, a_2 - settings.lr_auto * d * w["w_fc"][:, 0])
+    w["w_fc"][:, 0] -= settings.lr_auto * h_2 * d
+    return (p - y) ** 2 / 2
+
+
+def through_time(x, y, w, lr_fc, lr_rest):
+    """Gradient descent with the true gradients of the `connected` wiring."""
+    h_0, _, _, a_1, a_2, p = ordered_forward(x, w)
+    d = (p - y) * p * (1 - p)
+    t_2 = d * w["w_fc"][:, 0]
+    v = t_2 * (1 - a_2**2)
+    t_1 = w["w_rec"] @ v
+    u = t_1 * (1 - a_1**2)
+    t_0 = w["w_rec"] @ u
+    w["w_fc"][:, 0] -= lr_fc * a_2 * d
+    w["w_x"] -= lr_rest * np.outer(x, u + v)
+    w["w_rec"] -= lr_rest * (np.outer(h_0, u) + np.outer(a_1, v))
+    w["hidden_states"][:, 0] -= lr_rest * t_0
+    write(w, a_1, a_2)
     return (p - y) ** 2 / 2
 
 
 def step(settings, x, y, w):
-    if settings.mode == "manual":
-        return manual_step(x, y, w, settings.lr_x, settings.lr_rec, settings.lr_sg)
-    return auto_step(x, y, w, settings.lr_auto)
+    if settings.gradient == "true":
+        return through_time(x, y, w, settings.lr_x, settings.lr_rec)
+    if settings.mode == "auto":
+        if settings.wiring == "connected":
+            return through_time(x, y, w, settings.lr_auto, settings.lr_auto)
+        return auto(settings, x, y, w)
+    if settings.wiring == "published":
+        return published_manual(settings, x, y, w)
+    return ordered_manual(settings, x, y, w)
 
 
-def predict(images, w):
+def predict(settings, images, w):
     """p for each image in turn, hidden states going on."""
     ps = []
     for x in images:
-        *_, a_1, a_2, p = forward(x, w)
-        w["hidden_states"][:, 1], w["hidden_states"][:, 2] = a_1, a_2
+        *_, a_1, a_2, p = forward(settings, x, w)
+        write(w, a_1, a_2)
         ps.append(p)
     return np.array(ps)

@@ -1,19 +1,23 @@
 """The command line as a user meets it: help and mistakes."""
 
+import dataclasses
 import subprocess
 import sys
 
 import pytest
 from conftest import PROJECT
 
+from flags import Settings
+
 
 def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
     result = reproduce("--help", PYTHONPROFILEIMPORTTIME="1")
     assert result.returncode == 0
     for flag in (
-        "mode", "wiring", "epochs", "train_images", "test_images", "seed", "split_seed", "init",
-        "lr_x", "lr_rec", "lr_sg", "lr_auto", "data_dir", "results_dir", "flagfile", "verbosity",
-    ):  # fmt: skip
+        *dataclasses.asdict(Settings()),
+        "flagfile",
+        "verbosity",
+    ):
         assert f"--{flag}:" in result.stdout
     assert "absl" in result.stderr
     assert "tensorflow" not in result.stderr
@@ -40,13 +44,27 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--lr_auto", "lr_auto"),
         ("--epoch=3", "'epoch'"),
         ("manual", "'manual'"),
+        ("--digits=3", "--digits"),
+        ("--digits=3,3", "--digits"),
+        ("--digits=3,10", "--digits"),
+        ("--gradient=true", "--wiring=connected"),
+        ("--mode=auto --wiring=connected --gradient=true", "--gradient=true"),
+        ("--mode=auto --synthetic_step=descend", "--synthetic_step=descend"),
+        ("--mode=auto --synthetic_init=zeros", "--synthetic_init=zeros"),
+        ("--gradient=true --wiring=ordered --synthetic_init=zeros", "--synthetic_init=zeros"),
+        ("--recurrent_update=inner", "--recurrent_update"),
+        ("--mode=numpy --wiring=published", "--wiring"),
+        ("--mode=numpy --lr_auto=0.1", "--lr_auto"),
+        ("--mode=numpy --split_seed=1", "--split_seed"),
+        ("--mode=numpy --init=portable", "--init"),
+        ("--mode=numpy --train_images=2106", "--train_images=2106"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
         ("--results_dir=/dev/null/results", "--results_dir=/dev/null/results"),
     ],
 )
 def test_a_mistake_gets_one_line(reproduce, tmp_path, argument, named):
-    result = reproduce(f"--results_dir={tmp_path}", argument)
+    result = reproduce(f"--results_dir={tmp_path}", *argument.split())
     assert result.returncode == 1
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()

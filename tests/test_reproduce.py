@@ -132,29 +132,105 @@ def test_the_pictures_show_something(runs):
             assert np.mean(np.any(rows < 0.9, axis=-1)) > 0.01
 
 
+def run_numpy(settings, split):
+    """Costs and predictions of the NumPy programs, in float64."""
+    draw = portable_draw(settings.seed)._asdict()
+    w = {name: value.astype(np.float64) for name, value in draw.items()}
+    costs = [
+        sum(oracle.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
+        for _ in range(settings.epochs)
+    ]
+    return costs, {
+        name: oracle.predict(settings, getattr(split, name).x, w) for name in ("test", "held_out")
+    }
+
+
 @pytest.mark.parametrize("mode", ["manual", "auto"])
 def test_other_settings_follow_numpy(mode, reproduce, tmp_path, split):
-    settings = Settings(mode=mode, seed=7, lr_x=0.01, lr_rec=1e-4, lr_sg=1e-3, lr_auto=0.05)
+    settings = Settings(
+        mode=mode, epochs=3, seed=7, lr_x=0.01, lr_rec=1e-4, lr_sg=1e-3, lr_auto=0.05
+    )
     result = reproduce(
         f"--mode={mode}", "--seed=7", "--epochs=3", "--lr_x=0.01", "--lr_rec=1e-4", "--lr_sg=1e-3",
         "--lr_auto=0.05", f"--results_dir={tmp_path}",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    w = {name: value.astype(np.float64) for name, value in portable_draw(7)._asdict().items()}
-    costs = [
-        sum(oracle.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
-        for _ in range(3)
-    ]
+    costs, predictions = run_numpy(settings, split)
     folder = tmp_path / f"published-{mode}"
     np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4)
-    predictions = read_predictions(folder)
-    np.testing.assert_allclose(predictions["test"], oracle.predict(split.test.x, w), atol=1e-4)
-    np.testing.assert_allclose(
-        predictions["held_out"], oracle.predict(split.held_out.x, w), atol=1e-4
-    )
+    actual = read_predictions(folder)
+    for name, p in predictions.items():
+        np.testing.assert_allclose(actual[name], p, atol=1e-4)
     assert json.loads((folder / "metrics.json").read_text())["seed"] == 7
     assert "--seed=7" in (folder / "diff.md").read_text()
-    assert "No run of the post's program is recorded" in result.stdout
+    assert "No published program's run is recorded" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("mode", "test_correct", "held_out"), [("manual", 19, 0.98), ("auto", 20, 0.99)]
+)
+def test_ordered_follows_numpy_and_tells_zeros_from_ones(
+    mode, test_correct, held_out, reproduce, tmp_path, split
+):
+    result = reproduce(f"--mode={mode}", "--wiring=ordered", f"--results_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    folder = tmp_path / f"ordered-{mode}"
+    costs, predictions = run_numpy(Settings(mode=mode, wiring="ordered"), split)
+    # Auto's cost falls below 1e-3, where the float32 p of a hundred images near 0 and 1 shows.
+    atol = {"manual": 0, "auto": 1e-6}[mode]
+    np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4, atol=atol)
+    actual = read_predictions(folder)
+    for name, p in predictions.items():
+        np.testing.assert_allclose(actual[name], p, atol=1e-4)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["test_correct"] >= test_correct
+    assert metrics["held_out_accuracy"] >= held_out
+
+
+def test_back_propagation_by_hand_is_automatic_differentiation(reproduce, tmp_path):
+    rates = [f"--{name}=0.01" for name in ("lr_x", "lr_rec", "lr_auto")]
+    common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}", *rates)
+    for mode in (["--mode=auto"], ["--mode=manual", "--gradient=true"]):
+        assert reproduce(*common, *mode).returncode == 0
+    auto, true = (
+        read_costs(tmp_path / name) for name in ("connected-auto", "connected-manual-true")
+    )
+    assert auto[-1] < 0.1 * auto[0]
+    np.testing.assert_allclose(true, auto, rtol=1e-4)
+
+
+def test_connected_is_ordered_in_manual_mode(reproduce, tmp_path):
+    for wiring in ("ordered", "connected"):
+        arguments = (f"--wiring={wiring}", "--epochs=5", "--lr_rec=1e-5", "--digits=3,8")
+        assert reproduce(*arguments, f"--results_dir={tmp_path}").returncode == 0
+    ordered, connected = (tmp_path / f"{wiring}-manual" for wiring in ("ordered", "connected"))
+    np.testing.assert_allclose(read_costs(ordered), read_costs(connected), rtol=1e-5)
+    assert json.loads((ordered / "metrics.json").read_text())["digits"] == [3, 8]
+
+
+def test_the_numpy_post_is_followed(reproduce, tmp_path):
+    recorded = json.loads((PROJECT / "traces" / "numpy-post.json").read_text())
+    result = reproduce("--mode=numpy", f"--results_dir={tmp_path}", PYTHONPROFILEIMPORTTIME="1")
+    assert result.returncode == 0, result.stderr
+    assert "tensorflow" not in result.stderr
+    folder = tmp_path / "numpy-inner"
+    np.testing.assert_allclose(read_costs(folder), recorded["cost_per_epoch"], rtol=1e-9)
+    for name, p in read_predictions(folder).items():
+        np.testing.assert_allclose(p, recorded[f"{name}_predictions"], rtol=0, atol=1e-9)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["test_correct"], metrics["test_total"]) == (8, 10)
+    assert metrics["held_out_accuracy"] == pytest.approx(0.810, abs=5e-4)
+
+
+def test_the_numpy_post_without_its_fault(reproduce, tmp_path):
+    result = reproduce("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "numpy-outer" / "metrics.json").read_text())
+    # The specification's figures, §7.
+    assert metrics["cost_first"] == pytest.approx(9.281, abs=5e-4)
+    assert metrics["cost_last"] == pytest.approx(1.125, abs=5e-4)
+    assert metrics["test_correct"] == 8
+    assert metrics["held_out_accuracy"] == pytest.approx(0.839, abs=5e-4)
 
 
 def test_all_images_may_be_used(reproduce, tmp_path):

@@ -77,3 +77,14 @@ def test_a_damaged_file_is_named(tmp_path, name, harm):
     harm(tmp_path / f"{name}.gz")
     with pytest.raises(UserError, match=f"{name}.gz .*--data_dir"):
         mnist.load(tmp_path)
+
+
+def test_other_digits():
+    images, labels = mnist.load(DATA)
+    split = mnist.split(images, labels, digits=(8, 3), split_seed=1, test_images=5, train_images=7)
+    chosen = np.concatenate([np.flatnonzero(labels == 8), np.flatnonzero(labels == 3)])
+    np.random.RandomState(1).shuffle(chosen)
+    np.testing.assert_array_equal(
+        np.concatenate([part.y for part in split]), np.uint8(labels[chosen] == 3)
+    )
+    np.testing.assert_array_equal(split.train.x[0], images[chosen[5]] * np.float32(1 / 255))

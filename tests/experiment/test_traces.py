@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import flags
 from experiment import traces
 from experiment.log import log_text
 from experiment.outcome import Outcome
@@ -24,6 +25,7 @@ def test_a_trace_applies_at_its_own_settings_only():
     assert traces.find(Settings()).path.name == "tf15-published-manual.json"
     auto = dataclasses.replace(Settings(), mode="auto")
     assert traces.find(auto).path.name == "tf15-published-auto.json"
+    assert traces.find(flags.parse(["reproduce.py", "--mode=numpy"])).path.name == "numpy-post.json"
     for change in ({"seed": 1}, {"epochs": 99}, {"lr_x": 0.1}, {"init": "tensorflow"}):
         assert traces.find(dataclasses.replace(Settings(), **change)) is None
 

@@ -1,7 +1,7 @@
 """One step against NumPy, and the order in which it touches the variables."""
 
-import contextlib
-import dataclasses
+import sys
+from pathlib import Path
 
 import numpy as np
 import oracle
@@ -16,10 +16,23 @@ from graph import weights
 WIDTH = 7
 # Rates so large that every term of every update shows in the numbers. The optimizer keeps its own
 # in float32, so lr_auto is a number that float32 can hold.
-SETTINGS = {
-    mode: Settings(mode=mode, lr_x=0.7, lr_rec=0.3, lr_sg=0.5, lr_auto=0.875)
-    for mode in ("manual", "auto")
+RATES = {"lr_x": 0.7, "lr_rec": 0.3, "lr_sg": 0.5, "lr_auto": 0.875}
+CASES = {
+    "-".join(values.values()): Settings(**values, **RATES)
+    for values in (
+        {"wiring": "published", "mode": "manual"},
+        {"wiring": "published", "mode": "manual", "synthetic_step": "descend"},
+        {"wiring": "published", "mode": "auto"},
+        {"wiring": "ordered", "mode": "manual"},
+        {"wiring": "ordered", "mode": "manual", "synthetic_step": "descend"},
+        {"wiring": "ordered", "mode": "auto"},
+        {"wiring": "ordered", "mode": "manual", "gradient": "true"},
+        {"wiring": "connected", "mode": "manual"},
+        {"wiring": "connected", "mode": "auto"},
+        {"wiring": "connected", "mode": "manual", "gradient": "true"},
+    )
 }
+each_case = pytest.mark.parametrize("settings", CASES.values(), ids=CASES.keys())
 
 
 def initial_values(random):
@@ -29,48 +42,49 @@ def initial_values(random):
     }
 
 
-@pytest.mark.parametrize("mode", ["manual", "auto"])
+def initialize(tf_session, graph, values):
+    tf_session.run(
+        [variable.initializer for variable in graph.weights],
+        {
+            variable.initial_value: values[name]
+            for name, variable in graph.weights._asdict().items()
+        },
+    )
+
+
+@each_case
 @pytest.mark.parametrize("threads", [1, 8])
-def test_steps_equal_numpy(mode, threads):
-    settings = SETTINGS[mode]
+def test_steps_equal_numpy(settings, threads):
     random = np.random.RandomState(1)
     expected = initial_values(random)
     graph = session.build(settings, WIDTH, tf.float64)
     config = tf.ConfigProto(inter_op_parallelism_threads=threads, use_per_session_threads=True)
     with tf.Session(graph=graph.graph, config=config) as tf_session:
-        tf_session.run(
-            [variable.initializer for variable in graph.weights],
-            {v.initial_value: expected[v.op.name.split("/")[-1]] for v in graph.weights},
-        )
+        initialize(tf_session, graph, expected)
         for y in (1, 0, 0, 1):
             x = random.standard_normal(WIDTH)
             feed = {graph.x: [x], graph.y: [[y]]}
             cost, _ = tf_session.run([graph.cost, graph.train], feed)
-            np.testing.assert_allclose(cost, oracle.step(settings, x, y, expected), rtol=1e-12)
+            np.testing.assert_allclose(cost, oracle.step(settings, x, y, expected), rtol=1e-10)
             actual = tf_session.run(graph.weights)._asdict()
             for name, value in expected.items():
-                np.testing.assert_allclose(actual[name], value, rtol=1e-11, err_msg=name)
+                np.testing.assert_allclose(actual[name], value, rtol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("mode", ["manual", "auto"])
-def test_prediction_equals_numpy(mode):
+@each_case
+def test_prediction_equals_numpy(settings):
     random = np.random.RandomState(2)
     expected = initial_values(random)
     images = random.standard_normal((5, WIDTH))
-    graph = session.build(SETTINGS[mode], WIDTH, tf.float64)
+    graph = session.build(settings, WIDTH, tf.float64)
     with tf.Session(graph=graph.graph) as tf_session:
-        for variable in graph.weights:
-            name = variable.op.name.split("/")[-1]
-            tf_session.run(variable.initializer, {variable.initial_value: expected[name]})
+        initialize(tf_session, graph, expected)
         actual = [
             tf_session.run([graph.p, graph.feed_forward], {graph.x: [x]})[0][0, 0] for x in images
         ]
-    np.testing.assert_allclose(actual, oracle.predict(images, expected), rtol=1e-12)
-
-
-def touched(operations):
-    found, _ = accesses(operations)
-    return {name: len(ops) for name, ops in found.items()}
+        hidden_states = tf_session.run(graph.weights.hidden_states)
+    np.testing.assert_allclose(actual, oracle.predict(settings, images, expected), rtol=1e-12)
+    np.testing.assert_allclose(hidden_states, expected["hidden_states"], rtol=1e-12)
 
 
 def fetches(settings):
@@ -78,51 +92,54 @@ def fetches(settings):
     return [graph.cost.op, graph.train], [graph.p.op, graph.feed_forward]
 
 
-@pytest.mark.parametrize("mode", ["manual", "auto"])
-def test_every_read_and_write_is_ordered(mode):
-    training, prediction = fetches(SETTINGS[mode])
+def touched(operations):
+    found, _ = accesses(operations)
+    return {name: len(ops) for name, ops in found.items()}
+
+
+@each_case
+def test_every_read_and_write_is_ordered(settings):
+    training, prediction = fetches(settings)
     assert unordered(training) == []
     assert unordered(prediction) == []
-    assert len(touched(training)) == (6 if mode == "manual" else 4)
+    synthetic = settings.mode == "manual" and settings.gradient == "synthetic"
+    assert len(touched(training)) == (6 if synthetic else 4)
+    assert len(touched(prediction)) == 4
 
 
-@pytest.mark.parametrize("mode", ["manual", "auto"])
-def test_each_control_dependency_is_needed(mode, monkeypatch):
+def test_each_control_dependency_is_needed(monkeypatch):
+    """Without it, in some wiring and mode, something is unordered or something is never run."""
     control_dependencies = tf.control_dependencies
     dropped = None
-    seen = 0
+    seen = set()
 
-    @contextlib.contextmanager
     def without_the_dropped(operations):
-        nonlocal seen
-        kept = []
-        for operation in operations:
-            if seen != dropped:
-                kept.append(operation)
-            seen += 1
-        with control_dependencies(kept):
-            yield
+        caller = sys._getframe(1)
+        place = (Path(caller.f_code.co_filename).name, caller.f_lineno, len(operations))
+        seen.update((*place, i) for i in range(len(operations)))
+        return control_dependencies(
+            [op for i, op in enumerate(operations) if (*place, i) != dropped]
+        )
+
+    def state(settings):
+        training, prediction = fetches(settings)
+        return unordered(training + prediction), touched(training), touched(prediction)
 
     monkeypatch.setattr(tf, "control_dependencies", without_the_dropped)
-    whole = [touched(operations) for operations in fetches(SETTINGS[mode])]
-    total = seen
-    assert total == (7 if mode == "manual" else 4)
-    for dropped in range(total):
-        seen = 0
-        training, prediction = fetches(SETTINGS[mode])
-        # Without it, something is unordered, or something is never run.
-        assert (
-            unordered(training)
-            or unordered(prediction)
-            or [touched(training), touched(prediction)] != whole
-        ), f"dependency {dropped} is not needed"
+    whole = {name: state(settings) for name, settings in CASES.items()}
+    places = sorted(seen)
+    assert len(places) == 17
+    for dropped in places:
+        assert any(state(settings) != whole[name] for name, settings in CASES.items()), dropped
 
 
-def test_auto_trains_nothing_but_the_readout_and_the_hidden_states():
-    graph = session.build(dataclasses.replace(Settings(), mode="auto"), WIDTH)
+@pytest.mark.parametrize("wiring", ["published", "ordered", "connected"])
+def test_what_auto_trains(wiring):
+    graph = session.build(Settings(mode="auto", wiring=wiring), WIDTH)
     names = {
-        op.inputs[0].op.name
+        op.inputs[0].op.name.removeprefix("weights/")
         for op in graph.graph.get_operations()
         if op.type == "ResourceApplyGradientDescent"
     }
-    assert names == {"weights/w_fc", "weights/hidden_states"}
+    also = {"w_x", "w_rec"} if wiring == "connected" else set()
+    assert names == {"w_fc", "hidden_states"} | also
