@@ -19,7 +19,7 @@ reproduce: setup
 	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses=2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2
 
 lint: setup-dev
 	$(BIN)/ruff check

@@ -28,6 +28,7 @@ class Settings:
     gradient: str = "synthetic"
     synthetic_step: str = "ascend"
     recurrent_update: str = "outer"
+    engine: str = "stepwise"
     epochs: int = 100
     digits: tuple[int, int] = (0, 1)
     train_images: int = 100
@@ -100,6 +101,15 @@ flags.DEFINE_enum(
     ["inner", "outer"],
     "In numpy mode, the product that changes w_rec and w_x; inner is the Numpy post's fault, and "
     "the default there.",
+    **_EXPERIMENT,
+)
+flags.DEFINE_enum(
+    "engine",
+    Settings.engine,
+    ["feed", "stepwise", "delayed"],
+    "How an epoch is run; the numbers are the same but for rounding. feed: the post's loop, a "
+    "Session.run per image; stepwise: the same step in a loop in the graph; delayed: in manual "
+    "mode, blocks of images whose updates are applied together.",
     **_EXPERIMENT,
 )
 flags.DEFINE_integer(
@@ -243,11 +253,13 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
     if values.mode == "auto":
         refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
-        for name in ("wiring", "gradient", *synthetic, "init", "split_seed", "lr_auto"):
+        for name in ("wiring", "engine", "gradient", *synthetic, "init", "split_seed", "lr_auto"):
             if values[name].present:
                 raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
     else:
         refuse(("recurrent_update",), "it is for --mode=numpy")
+    if values.engine == "delayed" and (values.mode, values.gradient) != ("manual", "synthetic"):
+        raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
     if values.gradient == "true":
         refuse(synthetic, "--gradient=true uses no synthetic gradients")
         if values.wiring == "published":

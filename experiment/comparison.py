@@ -145,7 +145,7 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
         changed = [
             f"--{name}={value}"
             for name, value in settings.numeric().items()
-            if name not in ("mode", "wiring") and value != post[name]
+            if name not in ("mode", "wiring", "engine") and value != post[name]
         ]
         if changed:
             lines += [f"Settings that are not the post's: {' '.join(changed)}.", ""]

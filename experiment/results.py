@@ -137,7 +137,7 @@ def _draw_cost(
     if trace:
         axes.plot(epochs, trace.costs, color=GREY, linewidth=6, label=f"recorded: {trace.program}")
     axes.plot(epochs, costs, color=BLUE, marker="." if len(costs) == 1 else "", label="this run")
-    axes.set_title(f"Cost per training loop: {_title(metrics)}")
+    axes.set_title(f"Cost per training loop\n{_title(metrics)}")
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"cost: sum of ½(p − y)² over {metrics['train_images']} images")
     axes.set_ylim(bottom=0)

@@ -4,6 +4,7 @@
 traces/<name>.json → traces/<name>.log, for `diff` with the log.txt of a run.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -79,7 +80,10 @@ def load() -> list[Trace]:
 def find(settings: Settings) -> Trace | None:
     """The recorded run at these settings, if there is one."""
     for trace in load():
-        if trace.settings.numeric() == settings.numeric():
+        # The engine decides how numbers are rounded, and nothing else.
+        if dataclasses.replace(settings, engine=trace.settings.engine).numeric() == (
+            trace.settings.numeric()
+        ):
             return trace
     return None
 

@@ -4,7 +4,7 @@ This is the post's "Reason 1: Mathematical Equation Implementation". Every funct
 elementwise: it takes a tensor of any shape and floating type and returns one of the same.
 """
 
-import tensorflow as tf
+import tensorflow.compat.v1 as tf
 
 
 def tf_tanh(x: tf.Tensor) -> tf.Tensor:

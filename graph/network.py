@@ -83,12 +83,14 @@ def published(x: tf.Tensor, weights: Weights) -> Forward:
 
     The post's program has no edge that says so; there, the reads merely happened to run first.
     """
+    # Read once for both boxes: TensorFlow then sees that x·Wx is the same in both.
+    w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
     with tf.name_scope("time_box_1"):
         h_0 = read_hidden_state(weights, 0)
-        box_1 = time_box(x, h_0, weights.w_x.read_value(), weights.w_rec.read_value())
+        box_1 = time_box(x, h_0, w_x, w_rec)
     with tf.name_scope("time_box_2"):
         h_1 = read_hidden_state(weights, 1)
-        box_2 = time_box(x, h_1, weights.w_x.read_value(), weights.w_rec.read_value())
+        box_2 = time_box(x, h_1, w_x, w_rec)
     with tf.name_scope("readout"):
         h_2 = read_hidden_state(weights, 2)
         readout = readout_box(h_2, weights.w_fc.read_value())

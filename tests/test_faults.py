@@ -8,6 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from experiment import session
+from experiment.build import build
 from experiment.metrics import wilson_interval
 from flags import Settings
 from graph.weights import shapes
@@ -19,7 +20,7 @@ class Run:
     """A Session on a small network."""
 
     def __init__(self, seed=1, width=WIDTH, **settings):
-        self.graph = session.build(Settings(**settings), width, tf.float64)
+        self.graph = build(Settings(**settings), width, tf.float64)
         self.session = tf.Session(graph=self.graph.graph)
         random = np.random.RandomState(seed)
         for variable, shape in zip(self.graph.weights, shapes(width), strict=True):
@@ -118,9 +119,9 @@ def test_fault_4_the_rnn_is_frozen(split):
 
     def cost(lr_rec):
         settings = Settings(wiring="ordered", lr_rec=lr_rec)
-        graph = session.build(settings)
+        graph = build(settings)
         with tf.Session(graph=graph.graph) as tf_session:
-            session.initialize(tf_session, graph, settings)
+            session.initialize(tf_session, graph, settings, split.train)
             return [session.train_epoch(tf_session, graph, split.train) for _ in range(3)][-1]
 
     frozen = cost(0.0)

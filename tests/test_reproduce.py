@@ -43,20 +43,31 @@ def read_predictions(folder):
     }
 
 
-@pytest.fixture(scope="module", params=["manual", "auto"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("manual", "feed"),
+        ("manual", "stepwise"),
+        ("manual", "delayed"),
+        ("auto", "feed"),
+        ("auto", "stepwise"),
+    ],
+    ids="-".join,
+)
 def runs(request, reproduce, tmp_path_factory):
-    """The same default run with one and with eight threads between operations."""
+    """The same run at the post's settings, with one and with eight threads between operations."""
+    mode, engine = request.param
     folders = []
     for threads in ("1", "8"):
         results_dir = tmp_path_factory.mktemp("results")
         result = reproduce(
-            f"--mode={request.param}", f"--results_dir={results_dir}",
+            f"--mode={mode}", f"--engine={engine}", f"--results_dir={results_dir}",
             TF_NUM_INTEROP_THREADS=threads,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
-        folders.append((results_dir / f"published-{request.param}", result.stdout))
-    return request.param, folders
+        folders.append((results_dir / f"published-{mode}", result.stdout))
+    return mode, folders
 
 
 def test_the_recorded_run_is_followed(runs, recorded):
@@ -145,8 +156,10 @@ def run_numpy(settings, split):
     }
 
 
-@pytest.mark.parametrize("mode", ["manual", "auto"])
-def test_other_settings_follow_numpy(mode, reproduce, tmp_path, split):
+@pytest.mark.parametrize(
+    ("mode", "engine"), [("manual", "stepwise"), ("manual", "delayed"), ("auto", "stepwise")]
+)
+def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
     settings = Settings(
         mode=mode, epochs=3, seed=7, lr_x=0.01, lr_rec=1e-4, lr_sg=1e-3, lr_auto=0.05
     )
@@ -166,16 +179,32 @@ def test_other_settings_follow_numpy(mode, reproduce, tmp_path, split):
     assert "No published program's run is recorded" in result.stdout
 
 
+@pytest.fixture(scope="module")
+def ordered_by_numpy(split):
+    return {
+        mode: run_numpy(Settings(mode=mode, wiring="ordered"), split) for mode in ("manual", "auto")
+    }
+
+
 @pytest.mark.parametrize(
-    ("mode", "test_correct", "held_out"), [("manual", 19, 0.98), ("auto", 20, 0.99)]
+    ("mode", "engine", "test_correct", "held_out"),
+    [
+        ("manual", "feed", 19, 0.98),
+        ("manual", "stepwise", 19, 0.98),
+        ("manual", "delayed", 19, 0.98),
+        ("auto", "feed", 20, 0.99),
+        ("auto", "stepwise", 20, 0.99),
+    ],
 )
 def test_ordered_follows_numpy_and_tells_zeros_from_ones(
-    mode, test_correct, held_out, reproduce, tmp_path, split
+    mode, engine, test_correct, held_out, reproduce, tmp_path, ordered_by_numpy
 ):
-    result = reproduce(f"--mode={mode}", "--wiring=ordered", f"--results_dir={tmp_path}")
+    result = reproduce(
+        f"--mode={mode}", f"--engine={engine}", "--wiring=ordered", f"--results_dir={tmp_path}"
+    )
     assert result.returncode == 0, result.stderr
     folder = tmp_path / f"ordered-{mode}"
-    costs, predictions = run_numpy(Settings(mode=mode, wiring="ordered"), split)
+    costs, predictions = ordered_by_numpy[mode]
     # Auto's cost falls below 1e-3, where the float32 p of a hundred images near 0 and 1 shows.
     atol = {"manual": 0, "auto": 1e-6}[mode]
     np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4, atol=atol)

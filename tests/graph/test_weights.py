@@ -5,6 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from experiment import session
+from experiment.build import build
 from flags import Settings
 from graph.weights import declare_weights, portable_draw, shapes
 
@@ -24,22 +25,22 @@ def test_portable_draw_is_the_specification_s():
         np.testing.assert_array_equal(value, expected[name].astype(np.float32), err_msg=name)
 
 
-def initial_values(settings):
-    graph = session.build(settings)
+def initial_values(settings, split):
+    graph = build(settings)
     with tf.Session(graph=graph.graph) as tf_session:
-        session.initialize(tf_session, graph, settings)
+        session.initialize(tf_session, graph, settings, split.train)
         return tf_session.run(graph.weights)
 
 
-def test_the_portable_draw_reaches_the_variables():
+def test_the_portable_draw_reaches_the_variables(split):
     settings = dataclasses.replace(Settings(), seed=5)
-    for actual, expected in zip(initial_values(settings), portable_draw(5), strict=True):
+    for actual, expected in zip(initial_values(settings, split), portable_draw(5), strict=True):
         np.testing.assert_array_equal(actual, expected)
 
 
-def test_tensorflow_s_draw_obeys_the_seed():
+def test_tensorflow_s_draw_obeys_the_seed(split):
     one, same, other = (
-        initial_values(dataclasses.replace(Settings(), init="tensorflow", seed=seed))
+        initial_values(dataclasses.replace(Settings(), init="tensorflow", seed=seed), split)
         for seed in (1, 1, 2)
     )
     for name, deviation in {
@@ -66,3 +67,15 @@ def test_variables_are_resource_variables_and_leave_no_constants_behind():
     assert all(op.type != "VariableV2" for op in graph.get_operations())
     assert [tuple(variable.shape) for variable in weights] == list(shapes())
     assert graph.as_graph_def().ByteSize() < 100_000
+
+
+def test_synthetic_gradients_may_begin_at_zero(split):
+    settings = Settings(synthetic_init="zeros")
+    values, draw = initial_values(settings, split), portable_draw(settings.seed)
+    for name, value in values._asdict().items():
+        expected = getattr(draw, name) * (0 if name.startswith("w_sg") else 1)
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_the_training_images_are_not_in_the_graph_definition():
+    assert build(Settings()).graph.as_graph_def().ByteSize() < 500_000
