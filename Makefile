@@ -1,5 +1,6 @@
 # make reproduce    run both modes of the post and compare them with it
 # make results      run every experiment and bring all tables up to date
+# make bench        measure speed and memory
 # make test         run every test
 # make lint         check style and types
 # make setup        make the environment, nothing else
@@ -9,9 +10,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results test lint setup setup-dev traces lock
+.PHONY: reproduce results bench test lint setup setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual
@@ -19,12 +20,15 @@ reproduce: setup
 	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
 
 lint: setup-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+bench: setup-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
 traces: setup
 	$(BIN)/python -m experiment.traces
@@ -52,5 +56,5 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 
 # Newer versions of everything, for every Python and platform at once, each with its hashes.
 lock: setup-dev
-	$(UV_LOCK) --output-file requirements.txt
-	$(UV_LOCK) --constraint requirements.txt --group dev --output-file requirements-dev.txt
+	$(UV_LOCK) pyproject.toml --output-file requirements.txt
+	$(UV_LOCK) --group dev --constraint requirements.txt --output-file requirements-dev.txt

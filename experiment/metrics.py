@@ -70,6 +70,13 @@ def timing(settings: Settings, outcome: Outcome) -> dict[str, Any]:
         "steps": steps,
         "seconds": outcome.seconds,
         "ms_per_step": 1e3 * outcome.seconds / steps,
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What a timing depends on: versions and processor."""
+    return {
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("tensorflow", "numpy", "matplotlib")},

@@ -29,10 +29,7 @@ def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]
         UserError: the cost of an epoch is not finite.
     """
     graph = build(settings)
-    # More threads inside one operation save nothing at this size, and how many there are would
-    # decide how sums are rounded. Between operations any number of threads gives the same result.
-    config = tf.ConfigProto(intra_op_parallelism_threads=1, device_count={"GPU": 0})
-    with tf.Session(graph=graph.graph, config=config) as session:
+    with open_session(graph) as session:
         initialize(session, graph, settings, split.train)
         start = time.perf_counter()
         costs = []
@@ -45,6 +42,16 @@ def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
     return Outcome(costs, test, held_out, seconds)
+
+
+def open_session(graph: Graph) -> tf.Session:
+    """A Session on the processor, with one thread inside an operation.
+
+    More save nothing at this size, and how many there are would decide how sums are rounded.
+    Between operations any number of threads gives the same result.
+    """
+    config = tf.ConfigProto(intra_op_parallelism_threads=1, device_count={"GPU": 0})
+    return tf.Session(graph=graph.graph, config=config)
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:

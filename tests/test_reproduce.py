@@ -22,6 +22,7 @@ from conftest import PROJECT
 
 from flags import Settings
 from graph.weights import portable_draw
+from numpy_version import decoupled_rnn
 
 FILES = {
     "cost.csv", "cost.png", "diff.md", "log.txt", "metrics.json", "predictions.csv",
@@ -46,13 +47,15 @@ def read_predictions(folder):
 @pytest.fixture(
     scope="module",
     params=[
-        ("manual", "feed"),
-        ("manual", "stepwise"),
-        ("manual", "delayed"),
-        ("auto", "feed"),
-        ("auto", "stepwise"),
+        pytest.param((mode, engine), id=f"{mode}-{engine}", marks=pytest.mark.xdist_group(engine))
+        for mode, engine in (
+            ("manual", "feed"),
+            ("manual", "stepwise"),
+            ("manual", "delayed"),
+            ("auto", "feed"),
+            ("auto", "stepwise"),
+        )
     ],
-    ids="-".join,
 )
 def runs(request, reproduce, tmp_path_factory):
     """The same run at the post's settings, with one and with eight threads between operations."""
@@ -179,13 +182,30 @@ def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
     assert "No published program's run is recorded" in result.stdout
 
 
-@pytest.fixture(scope="module")
-def ordered_by_numpy(split):
-    return {
-        mode: run_numpy(Settings(mode=mode, wiring="ordered"), split) for mode in ("manual", "auto")
+def run_numpy_version(settings, split):
+    """As `run_numpy`, for the `ordered` wiring's manual mode: by the Numpy post's own code."""
+    draw = portable_draw(settings.seed)
+    w = decoupled_rnn.Weights(
+        draw.hidden_states[:, 0], draw.w_x, draw.w_rec, draw.w_fc[:, 0], draw.w_sg_1, draw.w_sg_2
+    )
+    rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
+    costs = [
+        decoupled_rnn.epoch(zip(*split.train, strict=True), w, rates, "outer")
+        for _ in range(settings.epochs)
+    ]
+    return costs, {
+        name: np.array([decoupled_rnn.predict(x, w) for x in getattr(split, name).x])
+        for name in ("test", "held_out")
     }
 
 
+@pytest.fixture(scope="module")
+def ordered_by_numpy(split):
+    run = {"manual": run_numpy_version, "auto": run_numpy}
+    return {mode: run[mode](Settings(mode=mode, wiring="ordered"), split) for mode in run}
+
+
+@pytest.mark.xdist_group("ordered")
 @pytest.mark.parametrize(
     ("mode", "engine", "test_correct", "held_out"),
     [

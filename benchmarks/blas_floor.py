@@ -1,0 +1,36 @@
+"""The arithmetic of a published manual step and nothing else, on BLAS.
+
+Six products of a row and a matrix (`sgemv`) and five outer products added in place (`sger`), on
+preallocated arrays: what a program that rewrites the matrices in every step cannot be faster than.
+"""
+
+import numpy as np
+from scipy.linalg.blas import sgemv, sger
+
+from graph.weights import Weights
+
+
+class BlasFloor:
+    """The matrices and rows that the arithmetic is done on."""
+
+    def __init__(self, initial: Weights) -> None:
+        width = len(initial.w_x)
+        self._matrices = [
+            np.asfortranarray(matrix.T)
+            for matrix in (initial.w_x, initial.w_rec, initial.w_sg_1, initial.w_sg_2)
+        ]
+        self._row = np.full(width, 1e-3, np.float32)
+        self._results = [np.empty(width, np.float32) for _ in range(6)]
+
+    def epoch(self, steps: int) -> None:
+        """So many steps."""
+        w_x, w_rec, w_sg_1, w_sg_2 = self._matrices
+        row = self._row
+        # x·Wx, h₀·Wrec, h₁·Wrec, a₁·Wsg1, a₂·Wsg2, and v·Wrecᵀ.
+        products = [(w_x, 0), (w_rec, 0), (w_rec, 0), (w_sg_1, 0), (w_sg_2, 0), (w_rec, 1)]
+        updates = [w_rec, w_rec, w_x, w_sg_1, w_sg_2]
+        for _ in range(steps):
+            for (matrix, transposed), y in zip(products, self._results, strict=True):
+                sgemv(1.0, matrix, row, y=y, overwrite_y=1, trans=transposed)
+            for matrix in updates:
+                sger(1e-6, row, row, a=matrix, overwrite_a=1)

@@ -1,0 +1,251 @@
+"""`make bench`: how fast a step is, what it grows with, and how much memory a run takes.
+
+All programs run in one process, an epoch each in turn, and the median of many turns counts: on a
+machine that others use too, timings that are not interleaved cannot be compared.
+"""
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiment import mnist
+from experiment.comparison import markdown
+from experiment.metrics import environment
+from experiment.mnist import Images
+from experiment.quiet import import_tensorflow
+from flags import Settings
+
+started = time.perf_counter()
+import_tensorflow()
+IMPORT_SECONDS = time.perf_counter() - started
+
+
+from benchmarks.blas_floor import BlasFloor  # noqa: E402
+from benchmarks.post_loop import PostLoop  # noqa: E402
+from experiment import session  # noqa: E402
+from experiment.build import build  # noqa: E402
+from graph.backprop import Rates  # noqa: E402
+from graph.weights import PIXELS, Weights, portable_draw  # noqa: E402
+from numpy_version import decoupled_rnn  # noqa: E402
+
+PROJECT = Path(__file__).parent.parent
+RESULTS = PROJECT / "results"
+TURNS = 25
+GROWTH_TURNS = 9
+STEPS = 100
+
+Program = Callable[[], object]
+
+
+def engine(settings: Settings, images: Images) -> Program:
+    """An epoch of the graph, ready to run."""
+    width = images.x.shape[1]
+    graph = build(settings, width)
+    tf_session = session.open_session(graph)
+    with graph.graph.as_default():
+        session.initialize(tf_session, graph, settings, images)
+    return lambda: session.train_epoch(tf_session, graph, images)
+
+
+def numpy_version(settings: Settings, initial: Weights, images: Images) -> Program:
+    """An epoch of the Numpy version, in float32 and with outer products, as the graph does it."""
+    weights = decoupled_rnn.Weights(
+        initial.hidden_states[:, 0],
+        initial.w_x,
+        initial.w_rec,
+        initial.w_fc[:, 0],
+        initial.w_sg_1,
+        initial.w_sg_2,
+    )
+    rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
+    return lambda: decoupled_rnn.epoch(zip(*images, strict=True), weights, rates, "outer")
+
+
+def measure(programs: dict[str, Program], turns: int, steps: dict[str, int]) -> dict[str, float]:
+    """Milliseconds per step: the median of so many turns, after one that does not count."""
+    times: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(turns + 1):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            program()
+            if turn:
+                times[name].append(1e3 * (time.perf_counter() - start) / steps[name])
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def synthetic_images(count: int, width: int) -> Images:
+    """Random images, for widths that MNIST does not have."""
+    random = np.random.RandomState(0)
+    return Images(np.float32(random.random_sample((count, width))), np.uint8(np.arange(count) % 2))
+
+
+def first_epoch() -> dict[str, float]:
+    """Seconds for import, for graph and initialization, and for the first epoch."""
+    settings = Settings()
+    images = synthetic_images(STEPS, PIXELS)
+    start = time.perf_counter()
+    run = engine(settings, images)
+    built = time.perf_counter()
+    run()
+    return {
+        "import_tensorflow": IMPORT_SECONDS,
+        "build_and_initialize": built - start,
+        "first_epoch": time.perf_counter() - built,
+    }
+
+
+def peak_memory() -> dict[str, float]:
+    """Megabytes at the most: a default run, and TensorFlow imported with a session open."""
+    opened = (
+        "from experiment.quiet import import_tensorflow; import_tensorflow()\n"
+        "import tensorflow.compat.v1 as tf\n"
+        "with tf.Session(graph=tf.Graph()) as s:\n"
+        "    with s.graph.as_default(): s.run(tf.constant(1.0) + 1.0)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {
+            "default_run": ["reproduce.py", f"--results_dir={folder}"],
+            "tensorflow_and_session": ["-c", opened],
+        }
+        return {name: _peak([sys.executable, *rest]) for name, rest in commands.items()}
+
+
+def _peak(command: list[str]) -> float:
+    # In a small process of its own: a child's figure starts from that of the process it came from.
+    measure = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", measure, *command], cwd=PROJECT, check=True, capture_output=True
+    )
+    return int(result.stdout) * 1024 / 1e6
+
+
+def draw(path: Path, report: dict[str, Any]) -> None:
+    """Milliseconds per step of every program, and against the width."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    programs = report["ms_per_step"]
+    left.barh(list(programs), list(programs.values()), color="#0072B2")
+    left.invert_yaxis()
+    left.set_xlabel("ms per step")
+    left.set_title("One training step")
+    for name, color in (("stepwise", "#0072B2"), ("delayed", "#D55E00")):
+        growth = report["growth"][name]["width"]
+        right.loglog(
+            [int(width) for width in growth], list(growth.values()), "o-", color=color, label=name
+        )
+    right.set_xlabel("width: pixels per image")
+    right.set_ylabel("ms per step")
+    right.set_title("Published wiring, manual mode")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+
+
+def main() -> None:
+    """Measures everything, prints it, and writes results/bench.json and results/bench.png."""
+    settings = Settings()
+    images = mnist.split(
+        *mnist.load(settings.data_dir),
+        digits=settings.digits,
+        split_seed=settings.split_seed,
+        test_images=settings.test_images,
+        train_images=STEPS,
+    ).train
+    start_up = first_epoch()
+
+    def with_engine(name: str, **changes: Any) -> Program:
+        return engine(dataclasses.replace(settings, engine=name, **changes), images)
+
+    rates = Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
+    post = PostLoop(portable_draw(settings.seed), rates)
+    floor = BlasFloor(portable_draw(settings.seed))
+    programs: dict[str, Program] = {
+        "post": lambda: post.epoch(images),
+        "feed": with_engine("feed"),
+        "stepwise": with_engine("stepwise"),
+        "delayed": with_engine("delayed"),
+        "delayed, ordered": with_engine("delayed", wiring="ordered"),
+        "auto, feed": with_engine("feed", mode="auto"),
+        "auto, stepwise": with_engine("stepwise", mode="auto"),
+        "Numpy version": numpy_version(settings, portable_draw(settings.seed), images),
+        "BLAS floor": lambda: floor.epoch(STEPS),
+    }
+    ms = measure(programs, TURNS, dict.fromkeys(programs, STEPS))
+
+    growth: dict[str, dict[str, dict[str, float]]] = {}
+    for name in ("stepwise", "delayed"):
+        widths = {
+            str(width): engine(
+                dataclasses.replace(settings, engine=name), synthetic_images(STEPS, width)
+            )
+            for width in (196, 400, 784, 1600)
+        }
+        counts = {
+            str(count): engine(
+                dataclasses.replace(settings, engine=name, train_images=count),
+                synthetic_images(count, PIXELS),
+            )
+            for count in (50, 100, 200, 400)
+        }
+        run = with_engine(name)
+        epochs: dict[str, Program] = {
+            str(count): lambda count=count, run=run: [run() for _ in range(count)]  # type: ignore[misc]
+            for count in (1, 2, 4, 8)
+        }
+        growth[name] = {
+            "width": measure(widths, GROWTH_TURNS, dict.fromkeys(widths, STEPS)),
+            "images": measure(counts, GROWTH_TURNS, {count: int(count) for count in counts}),
+            "epochs": measure(
+                epochs, GROWTH_TURNS, {count: STEPS * int(count) for count in epochs}
+            ),
+        }
+
+    memory = peak_memory()
+    ratios = {
+        "post/stepwise": ms["post"] / ms["stepwise"],
+        "post/delayed": ms["post"] / ms["delayed"],
+        "delayed/floor": ms["delayed"] / ms["BLAS floor"],
+    }
+    report = {
+        "ms_per_step": ms,
+        "ratios": ratios,
+        "growth": growth,
+        "start_up_seconds": start_up,
+        "peak_memory_mb": memory,
+        **environment(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(RESULTS / "bench.png", report)
+
+    rows = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
+    print(markdown(("program", "ms per step", "times as fast as the post's loop"), rows))
+    rows = [
+        (name, by, ", ".join(f"{count}: {value:.3f}" for count, value in values.items()))
+        for name, kinds in growth.items()
+        for by, values in kinds.items()
+    ]
+    print(markdown(("engine", "against", "ms per step"), rows))
+    print("start-up, seconds:", ", ".join(f"{k} {v:.2f}" for k, v in start_up.items()))
+    print("peak memory, MB:", ", ".join(f"{name} {value:.0f}" for name, value in memory.items()))
+    for name, ratio in ratios.items():
+        print(f"ratio {name}: {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    main()
