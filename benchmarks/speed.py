@@ -156,8 +156,33 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
+def summary(report: dict[str, Any]) -> str:
+    """The report in Markdown: speed, growth, start-up and memory."""
+    ms = report["ms_per_step"]
+    speed = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
+    growth = [
+        (name, by, ", ".join(f"{count}: {value:.3f}" for count, value in values.items()))
+        for name, kinds in report["growth"].items()
+        for by, values in kinds.items()
+    ]
+    once = [
+        (name.replace("_", " "), f"{value:.2f} s")
+        for name, value in report["start_up_seconds"].items()
+    ] + [
+        (f"peak memory, {name.replace('_', ' ')}", f"{value:.0f} MB")
+        for name, value in report["peak_memory_mb"].items()
+    ]
+    return "\n".join(
+        (
+            markdown(("program", "ms per step", "times as fast as the post's"), speed),
+            markdown(("engine", "against", "ms per step"), growth),
+            markdown(("once", ""), once),
+        )
+    )
+
+
 def main() -> None:
-    """Measures everything, prints it, and writes results/bench.json and results/bench.png."""
+    """Measures everything, prints it, and writes results/bench.json, bench.md and bench.png."""
     settings = Settings()
     images = mnist.split(
         *mnist.load(settings.data_dir),
@@ -233,16 +258,9 @@ def main() -> None:
     (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
     draw(RESULTS / "bench.png", report)
 
-    rows = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
-    print(markdown(("program", "ms per step", "times as fast as the post's loop"), rows))
-    rows = [
-        (name, by, ", ".join(f"{count}: {value:.3f}" for count, value in values.items()))
-        for name, kinds in growth.items()
-        for by, values in kinds.items()
-    ]
-    print(markdown(("engine", "against", "ms per step"), rows))
-    print("start-up, seconds:", ", ".join(f"{k} {v:.2f}" for k, v in start_up.items()))
-    print("peak memory, MB:", ", ".join(f"{name} {value:.0f}" for name, value in memory.items()))
+    text = summary(report)
+    (RESULTS / "bench.md").write_text(text)
+    print(text)
     for name, ratio in ratios.items():
         print(f"ratio {name}: {ratio:.2f}")
 

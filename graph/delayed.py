@@ -12,8 +12,8 @@ cost two thin products more than q·W, and no pass over a matrix to write it. Af
 matrix gets its W + AᵀB, one product. This is the delayed update of quantum Monte Carlo and of
 blocked LU: exact algebra, in which only rounding differs from `graph.backprop`.
 
-What a block shares is computed once: x·Wx for all its images, and h₀·Wrec. Rows of A and B that
-are not filled yet are zeros and change nothing.
+What a block shares is computed once: x·Wx for all its images, and h₀·Wrec. Updates with the same
+left factor share a row. Rows of A and B that are not filled yet are zeros and change nothing.
 
 The epoch is compiled with XLA, which joins the many small operations of a step into few.
 """
@@ -55,11 +55,11 @@ class Delayed(NamedTuple):
         pending = tf.matmul(tf.matmul(q, self.b, transpose_b=True), self.a)
         return tf.matmul(q, self.w, transpose_b=True) + pending
 
-    def plus(self, row: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
-        """W := W + aᵀb, put off, as this row of A and B."""
+    def plus(self, row: int | tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
+        """W := W + aᵀb, put off: in this row of A and B, which is empty or holds the same a."""
         return self._replace(
             a=tf.tensor_scatter_nd_update(self.a, [[row]], a),
-            b=tf.tensor_scatter_nd_update(self.b, [[row]], b),
+            b=tf.tensor_scatter_nd_add(self.b, [[row]], b),
         )
 
     def applied(self) -> tf.Tensor:
@@ -141,7 +141,7 @@ def published_step(
         h_2=a_2,
         w_fc=w_fc - rates.lr_x * d * h_2,
         w_x=w_x.plus(n, x, lr_rec * (u + v)),
-        w_rec=w_rec.plus(2 * n, h_0, lr_rec * u).plus(2 * n + 1, h_1, lr_rec * v),
+        w_rec=w_rec.plus(0, h_0, lr_rec * u).plus(1 + n, h_1, lr_rec * v),
         w_sg_1=w_sg_1.plus(n, h_1, -rates.lr_sg * (g_1 - t_1)),
         w_sg_2=w_sg_2.plus(n, h_2, -rates.lr_sg * (g_2 - t_2)),
     )
@@ -159,15 +159,15 @@ def ordered_step(
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     g_1 = w_sg_1.product(a_1)
     u = g_1 * (1 - a_1**2)
-    w_rec = w_rec.plus(2 * n, h_0, lr_rec * u)
-    w_x = w_x.plus(2 * n, x, lr_rec * u)
+    w_rec = w_rec.plus(0, h_0, lr_rec * u)
+    w_x = w_x.plus(n, x, lr_rec * u)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec)
     a_2 = tf.tanh(x_w + w_x.pending(x) + w_rec.product(a_1))
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
     g_2 = w_sg_2.product(a_2)
     v = g_2 * (1 - a_2**2)
-    w_rec = w_rec.plus(2 * n + 1, a_1, lr_rec * v)
-    w_x = w_x.plus(2 * n + 1, x, lr_rec * v)
+    w_rec = w_rec.plus(1 + n, a_1, lr_rec * v)
+    w_x = w_x.plus(n, x, lr_rec * v)
     # 5. t₁ = v·Wrecᵀ
     t_1 = w_rec.product_transposed(v)
     w_sg_1 = w_sg_1.plus(n, a_1, -rates.lr_sg * (g_1 - t_1))
@@ -220,8 +220,8 @@ def delayed_manual(
             x_ws = tf.matmul(tf.slice(images, [first, 0], [BLOCK, width]), s.w_x)
             h_0_w = tf.matmul(h_0, s.w_rec)
             s = s._replace(
-                w_x=delay(s.w_x, BLOCK if published else 2 * BLOCK),
-                w_rec=delay(s.w_rec, 2 * BLOCK),
+                w_x=delay(s.w_x, BLOCK),
+                w_rec=delay(s.w_rec, 1 + BLOCK),  # h₀ has one row for the whole block
                 w_sg_1=delay(s.w_sg_1, BLOCK),
                 w_sg_2=delay(s.w_sg_2, BLOCK),
             )

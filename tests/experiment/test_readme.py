@@ -9,6 +9,7 @@ def test_the_readme_shows_the_committed_results():
     readme = (PROJECT / "README.md").read_text()
     assert "<!-- results/claims.md -->" in readme
     assert "<!-- results/table.md -->" in readme
+    assert "<!-- results/bench.md -->" in readme
     assert filled(readme) == readme
 
 
