@@ -29,7 +29,6 @@ lint: setup-dev
 
 bench: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
-	@$(BIN)/python -m experiment.readme
 
 traces: setup
 	$(BIN)/python -m experiment.traces

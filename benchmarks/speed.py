@@ -147,6 +147,8 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         right.loglog(
             [int(width) for width in growth], list(growth.values()), "o-", color=color, label=name
         )
+    right.set_xticks([int(width) for width in growth], list(growth))
+    right.minorticks_off()
     right.set_xlabel("width: pixels per image")
     right.set_ylabel("ms per step")
     right.set_title("Published wiring, manual mode")

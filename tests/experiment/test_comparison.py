@@ -22,13 +22,13 @@ def test_one_run_judges_its_own_claims():
     first, second, third, fourth, fifth, sixth = verdicts(judge(AUTO))
     assert "--mode=manual" in first
     assert (second, fourth, sixth) == (REPRODUCED, REPRODUCED, REPRODUCED)
-    assert "make reproduce" in third
+    assert "make bench" in third
     assert "make reproduce" in fifth
 
 
 def test_both_runs_judge_all():
     # What the specification, §5, says of the post's program.
-    assert verdicts(judge_both(MANUAL, AUTO, 17.8, 0.41)) == [
+    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
         REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
     ]  # fmt: skip
 
@@ -43,5 +43,6 @@ def test_auto_claims_can_fail(change, number):
 
 def test_manual_claims_can_fail():
     assert verdicts(judge({**MANUAL, "cost_last": 17.0}))[0] == NOT_REPRODUCED
-    assert verdicts(judge_both(MANUAL, AUTO, 1.0, 0.9))[2] == NOT_REPRODUCED
-    assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, 1, 1))[4] == REPRODUCED
+    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 1.0, "auto, feed": 0.9}))[2] == NOT_REPRODUCED
+    assert verdicts(judge_both(MANUAL, AUTO, None))[2] == "not judged: run make bench"
+    assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, None))[4] == REPRODUCED
