@@ -15,8 +15,10 @@ def main() -> None:
 
     settings = flags.parse(sys.argv)
 
-    # NumPy's own threads would decide how its sums are rounded.
+    # NumPy's own threads would decide how its sums are rounded. TensorFlow without oneDNN rounds
+    # alike in every loop, and more as TensorFlow 1.5 did.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment import comparison, log, metrics, mnist, results, traces
     from experiment.progress import Progress

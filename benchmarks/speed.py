@@ -6,6 +6,7 @@ machine that others use too, timings that are not interleaved cannot be compared
 
 import dataclasses
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from experiment.mnist import Images
 from experiment.quiet import import_tensorflow
 from flags import Settings
 
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # as reproduce.py has it
 started = time.perf_counter()
 import_tensorflow()
 IMPORT_SECONDS = time.perf_counter() - started
