@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results bench test lint setup setup-dev traces lock
+.PHONY: reproduce results bench test lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual
@@ -39,6 +39,7 @@ results: setup
 	$(BIN)/python -m experiment.readme
 
 setup: $(VENV)/.ready
+setup-look: $(VENV)/.ready-look
 setup-dev: $(VENV)/.ready-dev
 
 # The stamps are written last, so that a set-up that was cut off starts over.
@@ -50,6 +51,10 @@ $(VENV)/.ready: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
+$(VENV)/.ready-look: requirements-look.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -57,4 +62,6 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 # Newer versions of everything, for every Python and platform at once, each with its hashes.
 lock: setup-dev
 	$(UV_LOCK) pyproject.toml --output-file requirements.txt
-	$(UV_LOCK) --group dev --constraint requirements.txt --output-file requirements-dev.txt
+	$(UV_LOCK) --group look --constraint requirements.txt --output-file requirements-look.txt
+	$(UV_LOCK) --group dev --constraint requirements.txt \
+		--constraint requirements-look.txt --output-file requirements-dev.txt
