@@ -2,6 +2,7 @@
 # make results      run every experiment and bring all tables up to date
 # make bench        measure speed and memory
 # make test         run every test
+# make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
 # make lint         check style and types
 # make setup        make the environment, nothing else
 # make traces       render the recorded runs in the post's format
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results bench test lint setup setup-look setup-dev traces lock
+.PHONY: reproduce results bench test faults lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual
@@ -21,6 +22,10 @@ reproduce: setup
 
 test: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+
+faults: setup-dev
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
+		--kills=200 --inputs=100000 --faults=results/faults.md
 
 lint: setup-dev
 	$(BIN)/ruff check

@@ -42,7 +42,11 @@ class Settings:
     lr_sg: float = 1e-4
     lr_auto: float = 0.1
     data_dir: Path = PROJECT / "MNIST_data"
+    allow_other_data: bool = False
     results_dir: Path = PROJECT / "results"
+    checkpoint_every: int = 10
+    resume: bool | None = None
+    keep_checkpoints: bool = False
 
     @property
     def name(self) -> str:
@@ -53,12 +57,13 @@ class Settings:
         return f"{self.wiring}-{self.mode}{true}"
 
     def numeric(self) -> dict[str, Any]:
-        """The settings that bear on the numbers: all but the two folders."""
+        """The settings that bear on the numbers: all but those of files."""
         values = dataclasses.asdict(self)
-        del values["data_dir"], values["results_dir"]
-        return values
+        return {name: value for name, value in values.items() if name not in _OF_FILES}
 
 
+_CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
+_OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS)
 _SEED_MAX = 2**32 - 1
 
 # absl sorts its help by module: each group of flags passes for one.
@@ -186,13 +191,42 @@ _define_rate("lr_auto", "Rate of GradientDescentOptimizer in auto mode.")
 
 _FILES = {"module_name": "files"}
 flags.DEFINE_string(
-    "data_dir", str(Settings.data_dir), "Folder of the two t10k-*.gz files.", **_FILES
+    "data_dir",
+    str(Settings.data_dir),
+    "Folder of the two files of MNIST's test set, t10k-*, packed with gzip (.gz) or not.",
+    **_FILES,
+)
+flags.DEFINE_boolean(
+    "allow_other_data",
+    Settings.allow_other_data,
+    "Take files of the same names and format that are not the official ones.",
+    **_FILES,
 )
 flags.DEFINE_string(
     "results_dir",
     str(Settings.results_dir),
     "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
     "<wiring>-manual-true/ with --gradient=true, numpy-<recurrent_update>/ in numpy mode.",
+    **_FILES,
+)
+flags.DEFINE_integer(
+    "checkpoint_every",
+    Settings.checkpoint_every,
+    "Epochs between two checkpoints, in <run folder>/checkpoint/; 0: none. They are removed when "
+    "the run has ended well.",
+    lower_bound=0,
+    **_FILES,
+)
+flags.DEFINE_boolean(
+    "resume",
+    Settings.resume,
+    "Go on from the newest checkpoint, if there is one; --noresume drops what there is.",
+    **_FILES,
+)
+flags.DEFINE_boolean(
+    "keep_checkpoints",
+    Settings.keep_checkpoints,
+    "Leave the checkpoints when the run has ended well.",
     **_FILES,
 )
 
@@ -253,7 +287,11 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
     if values.mode == "auto":
         refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
-        for name in ("wiring", "engine", "gradient", *synthetic, "init", "split_seed", "lr_auto"):
+        meant_for_graphs = (
+            "wiring", "engine", "gradient", *synthetic, "init", "split_seed", "lr_auto",
+            *_CHECKPOINTS,
+        )  # fmt: skip
+        for name in meant_for_graphs:
             if values[name].present:
                 raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
     else:

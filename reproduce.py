@@ -5,8 +5,14 @@ flags → data → graph → session → results.
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from experiment.errors import UserError
+from experiment.interruption import Interrupted, Signals
+
+if TYPE_CHECKING:
+    from experiment.checkpoint import Checkpoints
+    from flags import Settings
 
 
 def main() -> None:
@@ -14,41 +20,55 @@ def main() -> None:
     import flags
 
     settings = flags.parse(sys.argv)
-
     # NumPy's own threads would decide how its sums are rounded. TensorFlow without oneDNN rounds
     # alike in every loop, and more as TensorFlow 1.5 did.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     # Imported this late because help and mistakes in a flag need none of it.
-    from experiment import comparison, log, metrics, mnist, results, traces
+    from experiment.checkpoint import Checkpoints
+
+    checkpoints = Checkpoints(settings.results_dir / settings.name / "checkpoint")
+    try:
+        reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
+    except Interrupted as interrupted:
+        epochs = checkpoints.epochs()
+        then = f"--resume goes on after epoch {epochs[-1]}" if epochs else "nothing was written"
+        print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
+        sys.exit(128 + interrupted.number)
+
+
+def reproduce(
+    settings: "Settings", checkpoints: "Checkpoints", signals: Signals, *, verbose: bool
+) -> None:
+    """Trains, predicts, compares, and writes and prints what came of it."""
+    from experiment import comparison, folder, log, metrics, mnist, results, traces
     from experiment.progress import Progress
 
-    images, labels = mnist.load(settings.data_dir)
-    split = mnist.split(
-        images,
-        labels,
-        digits=settings.digits,
-        split_seed=settings.split_seed,
-        test_images=settings.test_images,
-        train_images=settings.train_images,
-    )
+    data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
+    split = mnist.split(data, settings)
     target = settings.results_dir / settings.name
-    with results.replacing(target) as folder:
+    keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
+    with folder.replacing(target, signals, keep) as new:
         if settings.mode == "numpy":
-            from experiment.numpy_session import run
+            from experiment import numpy_session
+
+            with Progress(settings.epochs) as progress:
+                outcome = numpy_session.run(settings, split, progress)
         else:
-            if not flags.verbose():
+            start = checkpoints.start(settings, data)
+            if not verbose:
                 from experiment.quiet import import_tensorflow
 
                 import_tensorflow()
-            from experiment.session import run
-        with Progress(settings.epochs) as progress:
-            outcome = run(settings, split, progress)
-        trace = traces.find(settings)
-        measured = metrics.measure(settings, split, outcome, trace)
+            from experiment import session
+
+            with Progress(settings.epochs, len(start.costs)) as progress:
+                outcome = session.run(settings, split, start, checkpoints, signals, progress)
+        trace = traces.find(settings) if data.official else None
+        measured = metrics.measure(settings, data, split, outcome, trace)
         timing = metrics.timing(settings, outcome)
         diff = comparison.diff_text(settings, measured, trace)
-        results.write(folder, split, outcome, measured, timing, diff, trace)
+        results.write(new, split, outcome, measured, timing, diff, trace)
     print(*log.prediction_lines(outcome.test, split.test.y), sep="\n")
     print(f"\n{diff}\nResults: {target}")
 
@@ -63,6 +83,10 @@ if __name__ == "__main__":
             f"reproduce.py: the package {error.name} is not installed: call make setup, then use "
             ".venv/bin/python"
         )
+    except BrokenPipeError:
+        # Whoever read the output has gone; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
-        print("reproduce.py: interrupted, nothing was written", file=sys.stderr)
+        print("reproduce.py: interrupted: nothing was written", file=sys.stderr)
         sys.exit(130)

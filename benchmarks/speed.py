@@ -188,13 +188,7 @@ def summary(report: dict[str, Any]) -> str:
 def main() -> None:
     """Measures everything, prints it, and writes results/bench.json, bench.md and bench.png."""
     settings = Settings()
-    images = mnist.split(
-        *mnist.load(settings.data_dir),
-        digits=settings.digits,
-        split_seed=settings.split_seed,
-        test_images=settings.test_images,
-        train_images=STEPS,
-    ).train
+    images = mnist.split(mnist.load(settings.data_dir), settings).train
     start_up = first_epoch()
 
     def with_engine(name: str, **changes: Any) -> Program:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from experiment.errors import UserError
 from experiment.metrics import wilson_interval
+from experiment.mnist import SHA_256
 from experiment.traces import Trace
 from flags import Settings
 
@@ -143,6 +144,8 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
         ]
         if changed:
             lines += [f"Settings that are not the post's: {' '.join(changed)}.", ""]
+        if metrics["data_sha_256"] != SHA_256:
+            lines += ["The data are not the post's.", ""]
         lines += [table(judge(metrics))]
     if trace is None:
         lines += ["No published program's run is recorded at these settings."]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiment import traces
-from experiment.mnist import Split
+from experiment.mnist import Data, Split
 from experiment.outcome import Outcome, predicted
 from flags import Settings
 
@@ -25,12 +25,13 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
 
 
 def measure(
-    settings: Settings, split: Split, outcome: Outcome, trace: traces.Trace | None
+    settings: Settings, data: Data, split: Split, outcome: Outcome, trace: traces.Trace | None
 ) -> dict[str, Any]:
     """The content of metrics.json.
 
     Args:
         settings: of the run.
+        data: that it took its images from.
         split: its images.
         outcome: what it found.
         trace: the recorded run at these settings, if there is one.
@@ -50,6 +51,7 @@ def measure(
     return {
         "schema_version": SCHEMA_VERSION,
         **settings.numeric(),
+        "data_sha_256": data.sha_256,
         "cost_first": outcome.costs[0],
         "cost_last": outcome.costs[-1],
         "test_correct": int(np.sum(predicted(outcome.test) == split.test.y)),

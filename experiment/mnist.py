@@ -2,6 +2,10 @@
 
 import gzip
 import hashlib
+import io
+import math
+import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -10,15 +14,38 @@ import numpy as np
 import numpy.typing as npt
 
 from experiment.errors import UserError
+from flags import Settings
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 SIDE = 28
+# As many as all of MNIST has: more cannot be meant, and would not fit everywhere.
+COUNT_MAX = 70_000
 SHA_256 = {
     IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-# Bytes in the unpacked file: a header of four or two 32-bit numbers, then a byte an entry.
-SIZE = {IMAGES: 16 + 10_000 * SIDE * SIDE, LABELS: 8 + 10_000}
+# A file begins with a number that says what it is, the number of entries, and an entry's shape.
+MAGIC = {IMAGES: 2051, LABELS: 2049}
+ENTRY = {IMAGES: [SIDE, SIDE], LABELS: []}
+
+
+class Data(NamedTuple):
+    """The content of the two files.
+
+    Attributes:
+        images: [n, 784].
+        labels: [n], 0 to 9.
+        sha_256: of each file, unpacked, by its name.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint8]
+    sha_256: dict[str, str]
+
+    @property
+    def official(self) -> bool:
+        """Whether both are MNIST's own."""
+        return self.sha_256 == SHA_256
 
 
 class Images(NamedTuple):
@@ -41,59 +68,93 @@ class Split(NamedTuple):
     held_out: Images
 
 
-def _read(folder: Path, name: str) -> bytes:
-    """Reads <name>.gz, unpacked, and checks that it is the official file."""
-    path = folder / f"{name}.gz"
-    restore = "restore it from the project's MNIST_data/, or point --data_dir at a good copy"
-    try:
-        with gzip.open(path) as file:
-            content = file.read(SIZE[name] + 1)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist: {restore}") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}): {restore}") from None
-    if hashlib.sha256(content).hexdigest() != SHA_256[name]:
-        raise UserError(f"{path} is not the official file (its SHA-256 differs): {restore}")
-    return content
+def _entries(file: io.BufferedIOBase, name: str) -> tuple[npt.NDArray[np.uint8], str]:
+    """Reads an IDX file: its bytes, an entry a row, and the SHA-256 of it all.
+
+    The header says how much there is to read, and is checked before any of that is read.
+
+    Raises:
+        ValueError: it is something else, or damaged.
+    """
+    form = f">{2 + len(ENTRY[name])}I"
+    header = file.read(struct.calcsize(form))
+    if len(header) < struct.calcsize(form):
+        raise ValueError("it ends within its header")
+    magic, count, *entry = struct.unpack(form, header)
+    if (magic, entry) != (MAGIC[name], ENTRY[name]):
+        kind = "images" if ENTRY[name] else "labels"
+        raise ValueError(f"it does not begin as a file of MNIST's {kind} does")
+    if not 1 <= count <= COUNT_MAX:
+        raise ValueError(f"its header says {count} entries, not 1 to {COUNT_MAX}")
+    size = count * math.prod(entry)
+    content = file.read(size + 1)
+    if len(content) != size:
+        than = "less" if len(content) < size else "more"
+        raise ValueError(f"it holds {than} than the {count} entries that its header says")
+    digest = hashlib.sha256(header)
+    digest.update(content)
+    return np.frombuffer(content, np.uint8).reshape(count, -1), digest.hexdigest()
 
 
-def load(folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+def load(folder: Path, *, allow_other: bool = False) -> Data:
     """Reads the MNIST test set.
 
     Args:
-        folder: where the two files are, packed with gzip.
+        folder: where the two files are, packed with gzip or not.
+        allow_other: whether other files of this format will do, with a warning.
 
     Returns:
-        The images [10000, 784] and the labels [10000], 0 to 9, in file order.
+        The data, in file order.
 
     Raises:
         UserError: a file is missing, damaged, or not the official one.
     """
-    images, labels = _read(folder, IMAGES), _read(folder, LABELS)
-    return (
-        np.frombuffer(images, np.uint8, offset=16).reshape(-1, SIDE * SIDE),
-        np.frombuffer(labels, np.uint8, offset=8),
-    )
+
+    def read(name: str) -> tuple[npt.NDArray[np.uint8], str]:
+        path = folder / f"{name}.gz"
+        if not path.exists() and (folder / name).exists():
+            path = folder / name
+
+        def refuse(reason: str) -> UserError:
+            return UserError(
+                f"{path} {reason}: restore it from the project's MNIST_data/, or point --data_dir "
+                "at a good copy"
+            )
+
+        try:
+            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+                entries, digest = _entries(file, name)
+        except FileNotFoundError:
+            raise refuse("does not exist") from None
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise refuse(f"cannot be read ({error})") from None
+        if name == LABELS and entries.max() > 9:
+            raise refuse(f"holds the label {entries.max()}, not 0 to 9 alone")
+        if digest != SHA_256[name]:
+            if not allow_other:
+                raise refuse(
+                    "is not the official file (its SHA-256 differs), which needs --allow_other_data"
+                )
+            print(f"warning: {path} is not the official file", file=sys.stderr)
+        return entries, digest
+
+    (images, images_digest), (labels, labels_digest) = read(IMAGES), read(LABELS)
+    if len(images) != len(labels):
+        raise UserError(
+            f"{folder} holds {len(images)} images and {len(labels)} labels: --data_dir needs a "
+            "label for each image"
+        )
+    return Data(images, labels[:, 0], {IMAGES: images_digest, LABELS: labels_digest})
 
 
-def split(
-    images: npt.NDArray[np.uint8],
-    labels: npt.NDArray[np.uint8],
-    *,
-    digits: tuple[int, int],
-    split_seed: int,
-    test_images: int,
-    train_images: int,
-) -> Split:
+def split(data: Data, settings: Settings) -> Split:
     """Selects two digits, one after the other, shuffles them, and cuts off the parts.
 
     Args:
-        images: [n, 784].
-        labels: [n].
-        digits: the two digits; the first gets label 0, the second label 1.
-        split_seed: seed of the shuffle; 678 gives the post's order.
-        test_images: how many of the shuffled images come first, as test images.
-        train_images: how many of the next are training images; the rest is held out.
+        data: the images and labels.
+        settings: `digits`, of which the first gets label 0 and the second label 1; `split_seed`,
+            of the shuffle; `test_images`, how many of the shuffled images come first;
+            `train_images`, how many come next. The rest is held out.
 
     Returns:
         The split. Source: specification §1.
@@ -101,15 +162,16 @@ def split(
     Raises:
         UserError: there are fewer images than asked for.
     """
-    chosen = np.concatenate([np.flatnonzero(labels == digit) for digit in digits])
-    if test_images + train_images > len(chosen):
+    chosen = np.concatenate([np.flatnonzero(data.labels == digit) for digit in settings.digits])
+    test, train = settings.test_images, settings.train_images
+    if test + train > len(chosen):
         raise UserError(
-            f"--test_images={test_images} and --train_images={train_images} are more than the "
-            f"{len(chosen)} images there are: lower one of them"
+            f"--test_images={test} and --train_images={train} are more than the {len(chosen)} "
+            "images there are: lower one of them"
         )
     order = np.arange(len(chosen))
-    np.random.RandomState(split_seed).shuffle(order)
+    np.random.RandomState(settings.split_seed).shuffle(order)
     chosen = chosen[order]
-    y = np.uint8(labels == digits[1])
-    parts = np.split(chosen, [test_images, test_images + train_images])
-    return Split(*(Images(images[part] * np.float32(1 / 255), y[part]) for part in parts))
+    y = np.uint8(data.labels == settings.digits[1])
+    parts = np.split(chosen, [test, test + train])
+    return Split(*(Images(data.images[part] * np.float32(1 / 255), y[part]) for part in parts))

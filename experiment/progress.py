@@ -11,9 +11,12 @@ EPOCHS_PER_LINE = 10
 class Progress:
     """A bar on a terminal, a line every ten epochs elsewhere."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, done: int = 0) -> None:
+        """Shows the progress of so many epochs, of which some are done."""
         self._epochs = epochs
-        self._bar = tqdm(total=epochs, unit="epoch", disable=not sys.stderr.isatty(), leave=False)
+        self._bar = tqdm(
+            total=epochs, initial=done, unit="epoch", disable=not sys.stderr.isatty(), leave=False
+        )
 
     def __enter__(self) -> "Progress":
         return self

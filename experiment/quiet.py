@@ -21,7 +21,7 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            if sys.exc_info()[0] is not None:
+            if isinstance(sys.exc_info()[1], Exception):
                 said.seek(0)
                 sys.stderr.write(said.read().decode(errors="replace"))
     tf.logging.set_verbosity(tf.logging.ERROR)

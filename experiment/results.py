@@ -1,18 +1,15 @@
-"""The files of a run, written whole or not at all."""
+"""The files of a run."""
 
-import contextlib
 import csv
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiment.errors import UserError
+from experiment.folder import cannot_write
 from experiment.log import log_text
 from experiment.mnist import SIDE, Split
 from experiment.outcome import Outcome, predicted
@@ -21,37 +18,6 @@ from experiment.traces import Trace
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#BBBBBB"
 PICTURED_IMAGES = 100
-
-
-@contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """An empty folder to write results to; it takes the place of `target` when all went well.
-
-    Args:
-        target: the folder of a run. It stays as it was if the body raises.
-
-    Yields:
-        A folder beside `target`.
-
-    Raises:
-        UserError: nothing can be written there.
-    """
-    new, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("new", "old"))
-    try:
-        new.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to --results_dir={target.parent} ({error.strerror}): "
-            "choose another folder"
-        ) from None
-    try:
-        yield new
-        if target.exists():
-            target.rename(old)
-        new.rename(target)
-    finally:
-        for folder in (new, old):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(
@@ -101,10 +67,7 @@ def write(
         _draw_cost(folder / "cost.png", outcome.costs, trace, metrics)
         _draw_predictions(folder / "predictions.png", split, outcome, metrics)
     except OSError as error:
-        raise UserError(
-            f"cannot write to --results_dir={folder.parent} ({error.strerror}): make room there, "
-            "or choose another folder"
-        ) from None
+        raise cannot_write(folder, error) from None
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:

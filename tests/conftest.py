@@ -7,22 +7,40 @@ from pathlib import Path
 import pytest
 
 from experiment import mnist
+from experiment.comparison import markdown
 from flags import Settings
 
 PROJECT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=4, help="of test_nothing_lost.py")
+    parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")
+    parser.addoption("--faults", type=Path, help="file to write its table to")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Prints and writes what test_nothing_lost.py tried, if `--faults` asks for it."""
+    path = config.getoption("faults")
+    if path is None:
+        return
+    rows = [
+        row
+        for report in terminalreporter.stats.get("passed", [])
+        for name, row in report.user_properties
+        if name == "tried"
+    ]
+    text = markdown(("what goes wrong", "what happens", "tried"), sorted(map(tuple, rows)))
+    terminalreporter.write(f"\n{text}\n")
+    if not terminalreporter.stats.get("failed"):
+        path.write_text(text)
 
 
 @pytest.fixture(scope="session")
 def split():
     """The post's split."""
     settings = Settings()
-    return mnist.split(
-        *mnist.load(settings.data_dir),
-        digits=settings.digits,
-        split_seed=settings.split_seed,
-        test_images=settings.test_images,
-        train_images=settings.train_images,
-    )
+    return mnist.split(mnist.load(settings.data_dir), settings)
 
 
 @pytest.fixture(scope="session")

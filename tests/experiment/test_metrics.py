@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from experiment.metrics import measure, wilson_interval
-from experiment.mnist import Images, Split
+from experiment.mnist import Data, Images, Split
 from experiment.outcome import Outcome
 from flags import Settings
+
+DATA = Data(np.zeros((0, 784), np.uint8), np.zeros(0, np.uint8), {"labels": "abc"})
 
 
 def test_wilson_interval():
@@ -25,7 +27,7 @@ def test_measure():
         np.array([0.1, 0.8, 0.7, 0.2], np.float32),
         1.0,
     )
-    measured = measure(Settings(), split, outcome, None)
+    measured = measure(Settings(), DATA, split, outcome, None)
     assert measured["cost_first"] == 3
     assert measured["cost_last"] == 1
     assert (measured["test_correct"], measured["test_total"]) == (1, 2)
@@ -33,14 +35,15 @@ def test_measure():
     assert (measured["held_out_accuracy"], measured["held_out_total"]) == (0.25, 4)
     assert measured["held_out_matches_previous_label"] == 1
     assert measured["trace_max_relative_cost_difference"] is None
-    assert not {"data_dir", "results_dir"} & set(measured)
+    assert measured["data_sha_256"] == {"labels": "abc"}
+    assert not {"data_dir", "results_dir", "resume"} & set(measured)
 
 
 def test_measure_with_nothing_held_out():
     none = Images(np.zeros((0, 784), np.float32), np.zeros(0, np.uint8))
     one = Images(np.zeros((1, 784), np.float32), np.zeros(1, np.uint8))
     outcome = Outcome([1.0], np.zeros(1, np.float32), np.zeros(0, np.float32), 1.0)
-    measured = measure(Settings(), Split(one, one, none), outcome, None)
+    measured = measure(Settings(), DATA, Split(one, one, none), outcome, None)
     assert measured["held_out_total"] == 0
     assert measured["held_out_accuracy"] is None
     assert measured["held_out_interval_95"] is None

@@ -1,0 +1,159 @@
+"""What a run needs to go on after it was cut off.
+
+    <run folder>/checkpoint/epoch-<n>/
+        variables.index, variables.data-00000-of-00001    by tf.train.Saver
+        state.json                                        epoch, costs, seconds, settings, digests
+        state.sha256                                      the digest of state.json
+
+A checkpoint is written under another name and renamed when it is complete, and it counts only if
+every digest is right. No file is asked for a path.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiment.errors import UserError
+from experiment.mnist import Data
+from flags import Settings
+
+KEPT = 2
+VARIABLES, STATE, DIGEST = "variables", "state.json", "state.sha256"
+
+
+class State(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        costs: of the epochs so far.
+        seconds: that they took.
+        variables: the prefix of the files that hold the variables, or None before the first epoch.
+    """
+
+    costs: list[float]
+    seconds: float
+    variables: Path | None
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Attributes:
+        folder: that holds them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._settings: dict[str, Any] = {}
+
+    def start(self, settings: Settings, data: Data) -> State:
+        """Where a run starts: with `--resume` after the newest checkpoint that is intact.
+
+        Args:
+            settings: of the run.
+            data: that it trains on.
+
+        Raises:
+            UserError: there are checkpoints, and nothing says what to do with them; or they are
+                not of this run.
+        """
+        bears_on_numbers = {
+            **settings.numeric(),
+            "data": data.sha_256,
+            "tensorflow": version("tensorflow"),
+        }
+        # As it comes back from a file: a tuple as a list.
+        self._settings = json.loads(json.dumps(bears_on_numbers))
+        epochs = self.epochs()
+        if epochs and settings.resume is None:
+            raise UserError(
+                f"{self.folder} holds a run that came to epoch {epochs[-1]}: add --resume to go on "
+                "with it, or --noresume to drop it"
+            )
+        if settings.resume:
+            for epoch in reversed(epochs):
+                state = self._read(epoch)
+                if state is not None:
+                    return state
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return State([], 0.0, None)
+
+    def epochs(self) -> list[int]:
+        """Of the complete checkpoints, in rising order."""
+        if not self.folder.is_dir():
+            return []
+        names = (re.fullmatch(r"epoch-([1-9]\d{0,8})", path.name) for path in self.folder.iterdir())
+        return sorted(int(name[1]) for name in names if name)
+
+    def add(self, costs: list[float], seconds: float, save: Callable[[str], object]) -> None:
+        """Writes a checkpoint, and removes all but the newest few.
+
+        Args:
+            costs: of the epochs so far.
+            seconds: that they took.
+            save: writes the variables to files that begin with a prefix.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        new = self.folder / "new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        save(str(new / VARIABLES))
+        state = {
+            "settings": self._settings,
+            "costs": costs,
+            "seconds": seconds,
+            "digests": _digests(new),
+        }
+        (new / STATE).write_text(json.dumps(state))
+        (new / DIGEST).write_text(_digest(new / STATE))
+        path = self._path(len(costs))
+        # There is one if it was damaged, and the run went on from the one before.
+        shutil.rmtree(path, ignore_errors=True)
+        new.rename(path)
+        for epoch in self.epochs()[:-KEPT]:
+            shutil.rmtree(self._path(epoch))
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / f"epoch-{epoch}"
+
+    def _read(self, epoch: int) -> State | None:
+        """A checkpoint, or None if it is damaged. Raises a UserError if its settings are others."""
+        path = self._path(epoch)
+        try:
+            if (path / DIGEST).read_text() != _digest(path / STATE):
+                raise ValueError
+            state = json.loads((path / STATE).read_text())
+            if state["digests"] != _digests(path):
+                raise ValueError
+        except (OSError, ValueError):
+            print(f"{path} is damaged: it is left out", file=sys.stderr)
+            return None
+        differ = [
+            f"{name}={state['settings'].get(name)} there, {value} here"
+            for name, value in self._settings.items()
+            if state["settings"].get(name) != value
+        ]
+        if differ:
+            raise UserError(
+                f"{path} has other settings ({'; '.join(differ)}): give the same flags, or "
+                "--noresume to drop it"
+            )
+        return State(state["costs"], state["seconds"], path / VARIABLES)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Of the files that hold the variables."""
+    return {path.name: _digest(path) for path in sorted(folder.glob(f"{VARIABLES}.*"))}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

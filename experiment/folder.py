@@ -1,0 +1,143 @@
+"""The folder of a run: it has one owner at a time, and it is replaced whole or not at all."""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from experiment.errors import UserError
+from experiment.interruption import Signals
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+
+
+@contextlib.contextmanager
+def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Iterator[Path]:
+    """An empty folder to write results to; it takes the place of `target` when all went well.
+
+    While it lasts, no other run can do the same. A run that dies leaves `target` as it was, and
+    what else it leaves, the next one clears away.
+
+    Args:
+        target: the folder of a run. It stays as it was if the body raises.
+        signals: held back while the one folder takes the place of the other.
+        keep: what of the content of `target` goes over to the new folder.
+
+    Yields:
+        A folder beside `target`.
+
+    Raises:
+        UserError: nothing can be written there, or another run is at it.
+    """
+    new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
+    with _locked(target):
+        try:
+            _recover(target, new, old)
+            new.mkdir()
+        except OSError as error:
+            raise cannot_write(target, error) from None
+        try:
+            yield new
+            try:
+                with signals.deferred():
+                    _put_in_place(new, target, old, keep)
+            except OSError as error:
+                raise cannot_write(target, error) from None
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def cannot_write(target: Path, error: OSError) -> UserError:
+    """What to say when something cannot be written to the folder of a run."""
+    return UserError(
+        f"cannot write to --results_dir={target.parent} ({error.strerror}): make room there, or "
+        "choose another folder"
+    )
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Holds the lock of a folder: the system lets go of it when this process ends, however."""
+    path = target.with_name(f".{target.name}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = _lock(path, target)
+    except OSError as error:
+        raise cannot_write(target, error) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _lock(path: Path, target: Path) -> int:
+    """Makes and locks a file that names its owner. Raises a UserError if there is another one."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Between the two steps its last owner may have removed it: then it locks nothing.
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(file), path.stat()):
+                    os.ftruncate(file, 0)
+                    os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                    return file
+        except BlockingIOError:
+            owner = os.read(file, 200).decode(errors="replace")
+            os.close(file)
+            raise UserError(
+                f"another run writes to {target} ({owner}): wait for its end, or choose another "
+                "--results_dir"
+            ) from None
+        except OSError:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _recover(target: Path, new: Path, old: Path) -> None:
+    """Clears away what a run left that died."""
+    if old.exists() and not target.exists():
+        old.rename(target)
+    for folder in (new, old):
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
+    """Gives `new` the name of `target`, once all of it is on the disk; `target` is removed."""
+    for path in (*new.rglob("*"), new):
+        _flush(path)
+    if not target.exists():
+        new.rename(target)
+    else:
+        if _exchange(new, target):
+            old = new
+        else:
+            target.rename(old)
+            new.rename(target)
+        for name in keep:
+            (old / name).rename(target / name)
+        shutil.rmtree(old, ignore_errors=True)
+    _flush(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps the names of two folders in one step; False where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    return renameat2 is not None and not renameat2(
+        AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
+    )
+
+
+def _flush(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

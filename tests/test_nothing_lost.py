@@ -1,0 +1,399 @@
+"""What can go wrong around a run: it ends with its former results, or with all of its new ones.
+
+`make test` runs this with few repetitions, `make faults` with many; that also prints a table of
+what was tried, from the `tried` of each test.
+"""
+
+import importlib.util
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import PROJECT
+
+from experiment import mnist
+from experiment.checkpoint import Checkpoints
+from flags import Settings
+
+NAME = "published-manual"
+RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_every=2")
+COMMAND = [sys.executable, str(PROJECT / "reproduce.py"), *RUN]
+
+
+def start(results_dir, *flags, **options):
+    return subprocess.Popen(
+        [*COMMAND, f"--results_dir={results_dir}", *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
+    )  # fmt: skip
+
+
+def finish(results_dir, *flags, **options):
+    process = start(results_dir, *flags, **options)
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def content(folder):
+    """The results in the folder of a run: all that has to be the same in every run."""
+    return {
+        path.name: path.read_bytes()
+        for path in (folder / NAME).glob("*.*")
+        if path.name != "timing.json"
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The results of a run that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = finish(folder)
+    assert result.returncode == 0, result.stderr
+    return content(folder)
+
+
+@pytest.fixture
+def former(tmp_path):
+    """A folder with the results of an earlier run, and these."""
+    shutil.copytree(PROJECT / "results" / NAME, tmp_path / "results" / NAME)
+    return tmp_path / "results", content(PROJECT / "results")
+
+
+@pytest.fixture
+def tried(record_property):
+    """Notes for the table of `make faults`: what went wrong, what happens then, how often."""
+    return lambda fault, then, count: record_property("tried", (fault, then, count))
+
+
+def epoch_lines(process, count):
+    for _ in range(count):
+        line = process.stdout.readline()
+        assert line.startswith("epoch"), process.communicate()
+    return line
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """A folder of two checkpoints, epoch-10 and epoch-12."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    result = finish(folder, "--keep_checkpoints")
+    assert result.returncode == 0, result.stderr
+    return folder / NAME / "checkpoint"
+
+
+def moments(random):
+    """When to kill: at any time, or soon after something that is worth a cut has begun."""
+    while True:
+        yield None, random.uniform(0, 8)
+        yield f"{NAME}/checkpoint/new", random.uniform(0, 0.1)
+        yield f"{NAME}/checkpoint/epoch-*", random.uniform(0, 0.5)
+        yield f".{NAME}.new/*", random.uniform(0, 1)
+        yield f".{NAME}.new/predictions.png", random.uniform(0, 0.1)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kills(seed, whole, former, pytestconfig, tried):
+    results_dir, before = former
+    kills = finished = locks = 0
+    mixed = random.Random(seed)
+    wanted = -(-pytestconfig.getoption("kills") // 2)
+    for pattern, delay in moments(mixed):
+        process = start(results_dir, "--resume")
+        while pattern and process.poll() is None and not any(results_dir.glob(pattern)):
+            time.sleep(0.001)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        _, stderr = process.communicate()
+        now = content(results_dir)
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+            locks += (results_dir / f".{NAME}.lock").exists()
+            assert now in (before, whole)
+        else:
+            assert process.returncode == 0, stderr
+            assert now == whole
+            assert [path.name for path in results_dir.iterdir()] == [NAME]
+            finished += 1
+            if kills >= wanted:
+                break
+            shutil.rmtree(results_dir / NAME)
+            shutil.copytree(PROJECT / "results" / NAME, results_dir / NAME)
+    assert locks
+    tried(
+        "the process is killed (SIGKILL), at any moment",
+        "the former results are there, or the new ones, whole; the next run takes over its lock, "
+        "and `--resume` goes on from the newest checkpoint, to the same bytes",
+        f"{kills} kills, {finished} runs finished: 0 lost, 0 differ",
+    )
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_after_its_epoch(sent, status, whole, former, tried):
+    results_dir, before = former
+    process = start(results_dir, "--epochs=5000")
+    line = epoch_lines(process, 2)
+    process.send_signal(sent)
+    _, stderr = process.communicate()
+    assert process.returncode == status
+    (message,) = stderr.splitlines()
+    epoch = int(message.rpartition(" ")[2])
+    assert epoch >= int(line.split()[1])
+    assert "--resume" in message
+    assert content(results_dir) == before
+    refused = finish(results_dir, "--resume")
+    assert refused.returncode == 1
+    assert "epochs=5000 there, 12 here" in refused.stderr
+    # Without --checkpoint_every there would be none at such an epoch but by chance.
+    state = json.loads((results_dir / NAME / f"checkpoint/epoch-{epoch}/state.json").read_text())
+    assert len(state["costs"]) == epoch
+    result = finish(results_dir, "--noresume")
+    assert result.returncode == 0
+    assert content(results_dir) == whole
+    assert [path.name for path in results_dir.iterdir()] == [NAME]
+    tried(
+        f"{sent.name}",
+        f"the epoch ends, a checkpoint is written, exit status {status}; a second signal ends all "
+        "at once",
+        "as said",
+    )
+
+
+def test_a_second_signal_ends_the_run_at_once(former):
+    results_dir, before = former
+    # An epoch takes long enough for two signals.
+    process = start(results_dir, "--train_images=1000", "--epochs=50", "--checkpoint_every=1000")
+    epoch_lines(process, 1)
+    for _ in range(2):
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert (process.returncode, stderr) == (130, "")
+    assert not (results_dir / NAME / "checkpoint").exists()
+    assert content(results_dir) == before
+
+
+def test_an_interruption_before_the_first_epoch_leaves_nothing(tmp_path):
+    process = start(tmp_path)
+    while not (tmp_path / f".{NAME}.new").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate()
+    assert process.returncode == 143
+    assert stderr == "reproduce.py: interrupted: nothing was written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_checkpoint_is_not_touched_silently(checkpoints, former, whole):
+    results_dir, before = former
+    folder = results_dir / NAME / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    result = finish(results_dir)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    for said in (str(folder), "epoch 12", "--resume", "--noresume"):
+        assert said in line
+    result = finish(results_dir, "--resume", "--lr_x=0.1", "--seed=1")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "seed=678 there, 1 here; lr_x=0.001 there, 0.1 here" in line
+    assert content(results_dir) == before
+    assert {path.name for path in folder.iterdir()} == {"epoch-10", "epoch-12"}
+    shutil.rmtree(folder / "epoch-12")
+    result = finish(results_dir, "--resume", "--keep_checkpoints")
+    assert result.returncode == 0
+    assert result.stdout.startswith("epoch 12 of 12")
+    assert content(results_dir) == whole
+    assert {path.name for path in folder.iterdir()} == {"epoch-10", "epoch-12"}
+
+
+def truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip_a_bit(path):
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+
+
+@pytest.mark.parametrize("harm", [truncate, flip_a_bit, os.remove])
+def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, capsys, tried):
+    folder = tmp_path / NAME / "checkpoint"
+    data = mnist.load(Settings().data_dir)
+    settings = Settings(epochs=12, train_images=30, test_images=5, resume=True)
+    names = sorted(path.name for path in (checkpoints / "epoch-12").iterdir())
+    assert len(names) == 4
+    for name in names:
+        shutil.copytree(checkpoints, folder)
+        harm(folder / "epoch-12" / name)
+        assert Checkpoints(folder).start(settings, data).variables.parent.name == "epoch-10"
+        assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+        shutil.rmtree(folder)
+    shutil.copytree(checkpoints, folder)
+    harm(folder / "epoch-12" / "variables.data-00000-of-00001")
+    result = finish(tmp_path, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+    assert result.stdout.startswith("epoch 12 of 12")
+    assert content(tmp_path) == whole
+    assert not folder.exists()
+    tried(
+        f"a file of a checkpoint is damaged ({harm.__name__.replace('_', ' ')})",
+        "its digest tells; the checkpoint before it is used, to the same bytes",
+        f"each of its {len(names)} files",
+    )
+
+
+def test_with_every_checkpoint_damaged_the_run_starts_over(checkpoints, tmp_path, whole):
+    shutil.copytree(checkpoints, tmp_path / NAME / "checkpoint")
+    for path in tmp_path.glob("**/state.json"):
+        truncate(path)
+    result = finish(tmp_path, "--resume")
+    assert result.returncode == 0
+    assert len(result.stderr.splitlines()) == 2
+    assert content(tmp_path) == whole
+
+
+def test_two_runs_at_once(former, whole, tried):
+    results_dir, _ = former
+    first = start(results_dir)
+    while not (results_dir / f".{NAME}.new").exists():
+        time.sleep(0.01)
+    second = finish(results_dir)
+    assert second.returncode == 1
+    (line,) = second.stderr.splitlines()
+    assert f"process {first.pid} on {os.uname().nodename}" in line
+    _, stderr = first.communicate()
+    assert first.returncode == 0, stderr
+    assert content(results_dir) == whole
+    tried(
+        "a second run into the same folder",
+        "it is refused, and told the process and the host of the first",
+        "as said",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "flags", "hint"),
+    [(10**6, (), "--checkpoint_every=0"), (20_000, ("--checkpoint_every=0",), "--results_dir")],
+)
+def test_files_that_may_not_grow(limit, flags, hint, former):
+    results_dir, before = former
+    result = finish(
+        results_dir, *flags,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "too large" in line
+    assert hint in line
+    assert content(results_dir) == before
+    assert [path.name for path in results_dir.iterdir()] == [NAME]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Mounts a small disk, for which one has to be root."""
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", tmp_path]
+        if subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("a disk can be mounted by root only")
+        return tmp_path
+
+    yield mount
+    subprocess.run(["umount", tmp_path], capture_output=True)
+
+
+@pytest.mark.parametrize("size", ["14m", "25m"])
+def test_a_full_disk(size, disk, whole, tried):
+    folder = disk(f"size={size}")
+    shutil.copytree(PROJECT / "results" / NAME, folder / NAME)
+    before = content(folder)
+    result = finish(folder)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "make room" in line
+    assert content(folder) == before
+    disk("remount,size=100m")
+    result = finish(folder, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert content(folder) == whole
+    tried(
+        f"the disk is full (one of {size.upper()}B)",
+        "one line says so; the former results are there; with more room `--resume` goes on",
+        "as said",
+    )
+
+
+def test_a_disk_that_cannot_be_written(disk, tried):
+    folder = disk("size=1m")
+    disk("remount,ro")
+    result = finish(folder)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"--results_dir={folder}" in line
+    tried("the results folder is read-only", "one line says so, before anything is run", "as said")
+
+
+def test_a_cost_that_is_not_finite(former, tried):
+    results_dir, before = former
+    result = finish(results_dir, "--lr_x=1e30", "--lr_sg=1e30")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "epoch 1 " in line
+    assert "--lr_x=1e+30" in line
+    assert content(results_dir) == before
+    assert [path.name for path in results_dir.iterdir()] == [NAME]
+    tried(
+        "the cost stops being a finite number",
+        "the run ends; one line names the epoch and the rates",
+        "as said",
+    )
+
+
+def test_a_clock_that_jumps(former, whole, tried):
+    results_dir, _ = former
+    jumping = (
+        "import itertools, runpy, sys, time\n"
+        "right, jumps = time.time, itertools.cycle([0, 86400, -86400, 1e9])\n"
+        "time.time = lambda: right() + next(jumps)\n"
+        "sys.argv = sys.argv[1:]\n"
+        "sys.path.insert(0, sys.argv[0].rpartition('/')[0])\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", jumping, *COMMAND[1:], f"--results_dir={results_dir}"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert content(results_dir) == whole
+    timing = json.loads((results_dir / NAME / "timing.json").read_text())
+    assert 0 < timing["seconds"] < 3600
+    tried("the clock jumps by days", "nothing: the same bytes, and a sensible time", "as said")
+
+
+@pytest.mark.parametrize("fuzzer", ["hypothesis", "atheris"])
+def test_damaged_data(fuzzer, pytestconfig, tried):
+    if importlib.util.find_spec(fuzzer) is None:
+        pytest.skip(f"{fuzzer} has no build for this Python")
+    count = pytestconfig.getoption("inputs")
+    command = [sys.executable, PROJECT / "tests" / "fuzz_mnist.py", fuzzer, str(count)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    seen = json.loads(result.stdout)
+    assert seen["read"] + seen["refused"] >= 0.9 * count
+    assert min(seen["read"], seen["refused"]) > 0.01 * count
+    assert seen["peak_mb"] < 300
+    tried(
+        f"the data are damaged (by {fuzzer})",
+        "they are refused with one line that names the file, or they are right",
+        f"{seen['read'] + seen['refused']} files, {seen['refused']} refused: 0 crashes, at most "
+        f"{seen['peak_mb']:.0f} MB",
+    )
