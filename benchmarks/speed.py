@@ -36,6 +36,7 @@ from benchmarks.blas_floor import BlasFloor  # noqa: E402
 from benchmarks.post_loop import PostLoop  # noqa: E402
 from experiment import session  # noqa: E402
 from experiment.build import build  # noqa: E402
+from experiment.checkpoint import Checkpoints  # noqa: E402
 from graph.backprop import Rates  # noqa: E402
 from graph.weights import PIXELS, Weights, portable_draw  # noqa: E402
 from numpy_version import decoupled_rnn  # noqa: E402
@@ -106,6 +107,28 @@ def first_epoch() -> dict[str, float]:
     }
 
 
+def checkpoint_share() -> float:
+    """How long a checkpoint takes, as a share of the training since the one before."""
+    settings = Settings()
+    images = synthetic_images(STEPS, PIXELS)
+    graph = build(settings)
+    with session.open_session(graph) as tf_session, tempfile.TemporaryDirectory(dir=RESULTS) as at:
+        with graph.graph.as_default():
+            session.initialize(tf_session, graph, settings, images)
+        checkpoints = Checkpoints(Path(at))
+        costs: list[float] = []
+
+        def train() -> None:
+            for _ in range(settings.checkpoint_every):
+                costs.append(session.train_epoch(tf_session, graph, images))
+
+        def save() -> None:
+            checkpoints.add(costs, 0.0, lambda prefix: session.save(tf_session, graph, prefix))
+
+        ms = measure({"train": train, "save": save}, GROWTH_TURNS, {"train": 1, "save": 1})
+    return ms["save"] / ms["train"]
+
+
 def peak_memory() -> dict[str, float]:
     """Megabytes at the most: a default run, and TensorFlow imported with a session open."""
     opened = (
@@ -169,13 +192,17 @@ def summary(report: dict[str, Any]) -> str:
         for name, kinds in report["growth"].items()
         for by, values in kinds.items()
     ]
-    once = [
-        (name.replace("_", " "), f"{value:.2f} s")
-        for name, value in report["start_up_seconds"].items()
-    ] + [
-        (f"peak memory, {name.replace('_', ' ')}", f"{value:.0f} MB")
-        for name, value in report["peak_memory_mb"].items()
-    ]
+    once = (
+        [
+            (name.replace("_", " "), f"{value:.2f} s")
+            for name, value in report["start_up_seconds"].items()
+        ]
+        + [("a checkpoint, of the training between two", f"{report['checkpoint_share']:.1%}")]
+        + [
+            (f"peak memory, {name.replace('_', ' ')}", f"{value:.0f} MB")
+            for name, value in report["peak_memory_mb"].items()
+        ]
+    )
     return "\n".join(
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
@@ -249,6 +276,7 @@ def main() -> None:
         "ratios": ratios,
         "growth": growth,
         "start_up_seconds": start_up,
+        "checkpoint_share": checkpoint_share(),
         "peak_memory_mb": memory,
         **environment(),
     }

@@ -27,6 +27,7 @@ class Graph(NamedTuple):
         train: the operation of one training step.
         epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
             None with `--engine=feed`, which feeds them one by one.
+        saver: saves and restores the weights.
     """
 
     graph: tf.Graph
@@ -40,6 +41,7 @@ class Graph(NamedTuple):
     cost: tf.Tensor
     train: tf.Operation
     epoch: tf.Tensor | None
+    saver: tf.train.Saver
 
 
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
@@ -79,9 +81,9 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                 published=settings.wiring == "published",
                 ascend=_ascend(settings),
             )
-    return Graph(
-        graph, weights, images, labels, x, y, forward.readout.a, forward.write, cost, train, epoch
-    )
+        saver = tf.train.Saver(weights._asdict())
+    p, feed_forward = forward.readout.a, forward.write
+    return Graph(graph, weights, images, labels, x, y, p, feed_forward, cost, train, epoch, saver)
 
 
 def _training_data(name: str, rows: int, columns: int, dtype: tf.DType) -> Any:

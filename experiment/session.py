@@ -45,17 +45,12 @@ def run(
         Interrupted: a signal came.
     """
     graph = build(settings)
-    with graph.graph.as_default():
-        saver = tf.train.Saver(graph.weights._asdict())
     with open_session(graph) as session:
         initialize(session, graph, settings, split.train)
         if start.variables is not None:
-            saver.restore(session, str(start.variables))
+            graph.saver.restore(session, str(start.variables))
         began = time.perf_counter() - start.seconds
         costs = list(start.costs)
-
-        def save(prefix: str) -> None:
-            saver.save(session, prefix, write_meta_graph=False, write_state=False)
 
         with signals.deferred():
             for epoch in range(len(costs) + 1, settings.epochs + 1):
@@ -66,7 +61,11 @@ def run(
                 every = settings.checkpoint_every
                 if every and (epoch % every == 0 or signals.received is not None):
                     with _cannot_save():
-                        checkpoints.add(costs, time.perf_counter() - began, save)
+                        checkpoints.add(
+                            costs,
+                            time.perf_counter() - began,
+                            lambda prefix: save(session, graph, prefix),
+                        )
                 signals.check()
         seconds = time.perf_counter() - began
         test = predict(session, graph, split.test)
@@ -114,6 +113,11 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
             values[variable.initial_value] = np.zeros(variable.shape)
     variables = (*graph.weights, graph.images, graph.labels)
     session.run([variable.initializer for variable in variables], values)
+
+
+def save(session: tf.Session, graph: Graph, prefix: str) -> None:
+    """Writes the weights to files that begin with `prefix`, and nothing that names a path."""
+    graph.saver.save(session, prefix, write_meta_graph=False, write_state=False)
 
 
 def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:

@@ -1,0 +1,89 @@
+import pytest
+
+from experiment import folder
+from experiment.errors import UserError
+from experiment.folder import replacing
+from experiment.interruption import Signals
+
+
+class NoSignals(Signals):
+    def __init__(self):
+        self.received = None
+
+
+def replace(target, content="new", keep=()):
+    with replacing(target, NoSignals(), keep) as new:
+        (new / "result").write_text(content)
+
+
+def files(parent):
+    return {
+        str(path.relative_to(parent)): path.read_text()
+        for path in parent.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(params=["swapped in one step", "renamed in two"])
+def target(request, tmp_path, monkeypatch):
+    """A folder with a former result and something else."""
+    if request.param == "renamed in two":
+        monkeypatch.setattr(folder, "_exchange", lambda one, other: False)
+    path = tmp_path / "run"
+    (path / "kept").mkdir(parents=True)
+    (path / "kept" / "file").write_text("kept")
+    (path / "result").write_text("former")
+    return path
+
+
+def test_a_folder_is_replaced(target):
+    replace(target)
+    assert files(target.parent) == {"run/result": "new"}
+
+
+def test_part_of_a_folder_is_kept(target):
+    replace(target, keep=["kept"])
+    assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
+
+
+def test_the_first_result(tmp_path):
+    replace(tmp_path / "deep" / "run")
+    assert files(tmp_path) == {"deep/run/result": "new"}
+
+
+def test_a_run_that_fails_leaves_the_folder_as_it_was(target):
+    with pytest.raises(RuntimeError), replacing(target, NoSignals()) as new:
+        (new / "result").write_text("half")
+        raise RuntimeError
+    assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
+
+
+def test_the_exchange_is_one_step(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    assert folder._exchange(tmp_path / "one", tmp_path / "other")
+    assert files(tmp_path) == {"one/name": "other", "other/name": "one"}
+    assert not folder._exchange(tmp_path / "one", tmp_path / "no such folder")
+
+
+def test_what_a_run_left_that_died_is_cleared_away(target):
+    # It died between two renamings: the former result has another name, the new one is complete.
+    target.rename(target.with_name(".run.old"))
+    (target.parent / ".run.new").mkdir()
+    (target.parent / ".run.new" / "result").write_text("of the dead run")
+    (target.parent / ".run.lock").write_text("process 1 on elsewhere")
+    with pytest.raises(RuntimeError), replacing(target, NoSignals()):
+        assert files(target)["result"] == "former"
+        raise RuntimeError
+    assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
+
+
+def test_a_folder_has_one_owner(target):
+    with replacing(target, NoSignals()) as new:
+        (new / "result").write_text("of the first")
+        with pytest.raises(UserError, match="another run"):
+            replace(target)
+    assert files(target.parent) == {"run/result": "of the first"}
+    replace(target)
+    assert files(target.parent) == {"run/result": "new"}
