@@ -16,8 +16,8 @@ UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 .PHONY: reproduce results bench test faults lint setup setup-look setup-dev traces lock
 
 reproduce: setup
-	$(BIN)/python reproduce.py --mode=manual
-	$(BIN)/python reproduce.py --mode=auto
+	$(BIN)/python reproduce.py --mode=manual --resume
+	$(BIN)/python reproduce.py --mode=auto --resume
 	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
@@ -26,6 +26,7 @@ test: setup-dev
 faults: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
 		--kills=200 --inputs=100000 --faults=results/faults.md
+	$(BIN)/python -m experiment.readme
 
 lint: setup-dev
 	$(BIN)/ruff check

@@ -55,7 +55,9 @@ def run_all() -> None:
     """Runs every experiment, one after the other; the first that fails ends it all."""
     for number, name in enumerate(EXPERIMENTS, 1):
         print(f"{number} of {len(EXPERIMENTS)}: {name}", flush=True)
-        command = [sys.executable, "reproduce.py", *_flags(name).split()]
+        # If it was interrupted the last time, it goes on; numpy mode starts over.
+        resume = [] if "--mode=numpy" in EXPERIMENTS[name] else ["--resume"]
+        command = [sys.executable, "reproduce.py", *_flags(name).split(), *resume]
         result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         if result.returncode:
             sys.exit(result.returncode)

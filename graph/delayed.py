@@ -12,8 +12,9 @@ cost two thin products more than q·W, and no pass over a matrix to write it. Af
 matrix gets its W + AᵀB, one product. This is the delayed update of quantum Monte Carlo and of
 blocked LU: exact algebra, in which only rounding differs from `graph.backprop`.
 
-What a block shares is computed once: x·Wx for all its images, and h₀·Wrec. Updates with the same
-left factor share a row. Rows of A and B that are not filled yet are zeros and change nothing.
+What a block shares is computed once: x·Wx and, since A of Wx is X, the block's images, the Gram
+matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Updates with the same left factor share a row. Rows
+of B that are not filled yet are zeros and change nothing.
 
 The epoch is compiled with XLA, which joins the many small operations of a step into few.
 """
@@ -55,6 +56,10 @@ class Delayed(NamedTuple):
         pending = tf.matmul(tf.matmul(q, self.b, transpose_b=True), self.a)
         return tf.matmul(q, self.w, transpose_b=True) + pending
 
+    def plus_to(self, row: tf.Tensor, b: tf.Tensor) -> "Delayed":
+        """W := W + aᵀb, put off, where a is this row of A already."""
+        return self._replace(b=tf.tensor_scatter_nd_add(self.b, [[row]], b))
+
     def plus(self, row: int | tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
         """W := W + aᵀb, put off: in this row of A and B, which is empty or holds the same a."""
         return self._replace(
@@ -90,15 +95,15 @@ class Image(NamedTuple):
 
     Attributes:
         number: within its block, from 0.
-        x: [1, width].
         y: [1, 1].
         x_w: x·Wx with the Wx from before the block, [1, width].
+        x_a: x·Aᵀ with the A of Wx, the block's images, [1, BLOCK].
     """
 
     number: tf.Tensor
-    x: tf.Tensor
     y: tf.Tensor
     x_w: tf.Tensor
+    x_a: tf.Tensor
 
 
 def readout(h: tf.Tensor, w_fc: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -123,9 +128,9 @@ def published_step(
     Returns:
         The cost of the image and the state after the step.
     """
-    n, x, y, x_w = image
+    n, y, x_w, x_a = image
     h_1, h_2, w_fc, w_x, w_rec, w_sg_1, w_sg_2 = s
-    x_w += w_x.pending(x)
+    x_w += tf.matmul(x_a, w_x.b)
     a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))  # a₁ = tanh(x·Wx + h₀·Wrec)
     a_2 = tf.tanh(x_w + w_rec.product(h_1))  # a₂ = tanh(x·Wx + h₁·Wrec)
     cost, d = readout(h_2, w_fc, y)
@@ -140,7 +145,7 @@ def published_step(
         h_1=a_1,
         h_2=a_2,
         w_fc=w_fc - rates.lr_x * d * h_2,
-        w_x=w_x.plus(n, x, lr_rec * (u + v)),
+        w_x=w_x.plus_to(n, lr_rec * (u + v)),
         w_rec=w_rec.plus(0, h_0, lr_rec * u).plus(1 + n, h_1, lr_rec * v),
         w_sg_1=w_sg_1.plus(n, h_1, -rates.lr_sg * (g_1 - t_1)),
         w_sg_2=w_sg_2.plus(n, h_2, -rates.lr_sg * (g_2 - t_2)),
@@ -151,23 +156,23 @@ def ordered_step(
     image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, rates: Rates, sign: int
 ) -> tuple[tf.Tensor, State]:
     """One step of `graph.backprop.ordered_manual`; arguments and result as in `published_step`."""
-    n, x, y, x_w = image
+    n, y, x_w, x_a = image
     _, _, w_fc, w_x, w_rec, w_sg_1, w_sg_2 = s
     lr_rec = sign * rates.lr_rec
     # 1. a₁ = tanh(x·Wx + h₀·Wrec)
-    a_1 = tf.tanh(x_w + w_x.pending(x) + h_0_w + w_rec.pending(h_0))
+    a_1 = tf.tanh(x_w + tf.matmul(x_a, w_x.b) + h_0_w + w_rec.pending(h_0))
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     g_1 = w_sg_1.product(a_1)
     u = g_1 * (1 - a_1**2)
     w_rec = w_rec.plus(0, h_0, lr_rec * u)
-    w_x = w_x.plus(n, x, lr_rec * u)
+    w_x = w_x.plus_to(n, lr_rec * u)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec)
-    a_2 = tf.tanh(x_w + w_x.pending(x) + w_rec.product(a_1))
+    a_2 = tf.tanh(x_w + tf.matmul(x_a, w_x.b) + w_rec.product(a_1))
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
     g_2 = w_sg_2.product(a_2)
     v = g_2 * (1 - a_2**2)
     w_rec = w_rec.plus(1 + n, a_1, lr_rec * v)
-    w_x = w_x.plus(n, x, lr_rec * v)
+    w_x = w_x.plus_to(n, lr_rec * v)
     # 5. t₁ = v·Wrecᵀ
     t_1 = w_rec.product_transposed(v)
     w_sg_1 = w_sg_1.plus(n, a_1, -rates.lr_sg * (g_1 - t_1))
@@ -217,10 +222,11 @@ def delayed_manual(
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
 
         def block(first: tf.Tensor, costs: tf.Tensor, s: State) -> tuple[tf.Tensor, ...]:
-            x_ws = tf.matmul(tf.slice(images, [first, 0], [BLOCK, width]), s.w_x)
+            xs = tf.slice(images, [first, 0], [BLOCK, width])
+            x_ws, x_as = tf.matmul(xs, s.w_x), tf.matmul(xs, xs, transpose_b=True)
             h_0_w = tf.matmul(h_0, s.w_rec)
             s = s._replace(
-                w_x=delay(s.w_x, BLOCK),
+                w_x=delay(s.w_x, BLOCK)._replace(a=xs),
                 w_rec=delay(s.w_rec, 1 + BLOCK),  # h₀ has one row for the whole block
                 w_sg_1=delay(s.w_sg_1, BLOCK),
                 w_sg_2=delay(s.w_sg_2, BLOCK),
@@ -229,9 +235,9 @@ def delayed_manual(
             def one(n: tf.Tensor, costs: tf.Tensor, s: State) -> tuple[tf.Tensor, ...]:
                 image = Image(
                     n,
-                    x=tf.slice(images, [first + n, 0], [1, width]),
                     y=tf.slice(labels, [first + n, 0], [1, 1]),
                     x_w=tf.slice(x_ws, [n, 0], [1, width]),
+                    x_a=tf.slice(x_as, [n, 0], [1, BLOCK]),
                 )
                 cost, s = step(image, h_0, h_0_w, s, rates, sign)
                 return n + 1, tf.tensor_scatter_nd_update(costs, [[first + n]], [cost]), s
