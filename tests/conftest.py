@@ -24,13 +24,14 @@ def pytest_terminal_summary(terminalreporter, config):
     path = config.getoption("faults")
     if path is None:
         return
-    rows = [
-        row
-        for report in terminalreporter.stats.get("passed", [])
-        for name, row in report.user_properties
-        if name == "tried"
-    ]
-    text = markdown(("what goes wrong", "what happens", "tried"), sorted(map(tuple, rows)))
+    counts = {}
+    for report in terminalreporter.stats.get("passed", []):
+        for name, row in report.user_properties:
+            if name == "tried":
+                fault, then, count = row
+                counts.setdefault((fault, then), []).append(count)
+    rows = [(*row, "; ".join(counts[row])) for row in sorted(counts)]
+    text = markdown(("what goes wrong", "what happens", "tried"), rows)
     terminalreporter.write(f"\n{text}\n")
     if not terminalreporter.stats.get("failed"):
         path.write_text(text)

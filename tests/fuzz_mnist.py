@@ -1,4 +1,4 @@
-"""Feeds damaged files to the reader of the data: `python fuzz_mnist.py hypothesis|atheris COUNT`.
+"""Feeds damaged files to the reader of the data: `fuzz_mnist.py hypothesis|atheris COUNT SEED`.
 
 Each file has to be refused with a UserError, or read as another reader of a few lines reads it.
 Prints how many were read, how many refused, and the most memory in MB.
@@ -77,8 +77,9 @@ def check(folder, name, packed, content):
         seen["read"] += 1
 
 
-def with_hypothesis(folder, count):
+def with_hypothesis(folder, count, seed):
     from hypothesis import HealthCheck, given, settings
+    from hypothesis import seed as seeded
     from hypothesis import strategies as st
 
     sizes = st.one_of(st.sampled_from([0, 1, 2, 3, 27, 28, 784, 2049, 2051, 70_000, 70_001, 2**31,
@@ -106,8 +107,9 @@ def with_hypothesis(folder, count):
                 content[at:at] = value
         return bytes(content)
 
+    @seeded(seed)
     @settings(
-        max_examples=count, deadline=None, database=None, derandomize=True,
+        max_examples=count, deadline=None, database=None,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(st.sampled_from([IMAGES, LABELS]), st.booleans(), edits, edits)
@@ -119,7 +121,7 @@ def with_hypothesis(folder, count):
     report()
 
 
-def with_atheris(folder, count):
+def with_atheris(folder, count, seed):
     def one(data):
         if not data:
             return
@@ -144,6 +146,6 @@ def report():
 
 
 if __name__ == "__main__":
-    kind, count = sys.argv[1], int(sys.argv[2])
+    kind, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     with tempfile.TemporaryDirectory() as folder:
-        {"hypothesis": with_hypothesis, "atheris": with_atheris}[kind](Path(folder), count)
+        {"hypothesis": with_hypothesis, "atheris": with_atheris}[kind](Path(folder), count, seed)
