@@ -5,6 +5,7 @@ flags → data → graph → session → results.
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from experiment.errors import UserError
@@ -62,8 +63,17 @@ def reproduce(
                 import_tensorflow()
             from experiment import session
 
-            with Progress(settings.epochs, len(start.costs)) as progress:
-                outcome = session.run(settings, split, start, checkpoints, signals, progress)
+            def after_epoch(
+                costs: list[float], seconds: float, save: Callable[[str], None]
+            ) -> None:
+                progress(len(costs), costs[-1])
+                interrupted = signals.received is not None
+                checkpoints.after_epoch(costs, seconds, save, interrupted=interrupted)
+                signals.check()
+
+            with Progress(settings.epochs, len(start.costs)) as progress, signals.deferred():
+                outcome = session.run(settings, split, start, after_epoch)
+            signals.check()
         trace = traces.find(settings) if data.official else None
         measured = metrics.measure(settings, data, split, outcome, trace)
         timing = metrics.timing(settings, outcome)

@@ -41,6 +41,9 @@ class State(NamedTuple):
     variables: Path | None
 
 
+START = State([], 0.0, None)
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -51,6 +54,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._settings: dict[str, Any] = {}
+        self._every = 0
 
     def start(self, settings: Settings, data: Data) -> State:
         """Where a run starts: with `--resume` after the newest checkpoint that is intact.
@@ -70,6 +74,7 @@ class Checkpoints:
         }
         # As it comes back from a file: a tuple as a list.
         self._settings = json.loads(json.dumps(bears_on_numbers))
+        self._every = settings.checkpoint_every
         epochs = self.epochs()
         if epochs and settings.resume is None:
             raise UserError(
@@ -83,7 +88,7 @@ class Checkpoints:
                     return state
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
-        return State([], 0.0, None)
+        return START
 
     def epochs(self) -> list[int]:
         """Of the complete checkpoints, in rising order."""
@@ -92,16 +97,38 @@ class Checkpoints:
         names = (re.fullmatch(r"epoch-([1-9]\d{0,8})", path.name) for path in self.folder.iterdir())
         return sorted(int(name[1]) for name in names if name)
 
-    def add(self, costs: list[float], seconds: float, save: Callable[[str], object]) -> None:
-        """Writes a checkpoint, and removes all but the newest few.
+    def after_epoch(
+        self,
+        costs: list[float],
+        seconds: float,
+        save: Callable[[str], None],
+        *,
+        interrupted: bool,
+    ) -> None:
+        """Writes a checkpoint if one is due: with `--checkpoint_every=0` none is.
 
         Args:
             costs: of the epochs so far.
             seconds: that they took.
             save: writes the variables to files that begin with a prefix.
+            interrupted: whether the run ends here.
 
         Raises:
-            OSError: it cannot be written.
+            UserError: it cannot be written.
+        """
+        if self._every and (interrupted or len(costs) % self._every == 0):
+            try:
+                self.add(costs, seconds, save)
+            except OSError as error:
+                raise UserError(
+                    f"cannot write a checkpoint to {self.folder} ({error.strerror}): make room and "
+                    "go on with --resume, or do without, with --checkpoint_every=0"
+                ) from None
+
+    def add(self, costs: list[float], seconds: float, save: Callable[[str], None]) -> None:
+        """Writes a checkpoint, and removes all but the newest few.
+
+        Arguments as in `after_epoch`. Raises an OSError if it cannot be written.
         """
         new = self.folder / "new"
         shutil.rmtree(new, ignore_errors=True)

@@ -1,30 +1,27 @@
 """The Session: trains the graph and lets it predict."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
 from experiment.build import Graph, build
-from experiment.checkpoint import Checkpoints, State
-from experiment.errors import UserError
-from experiment.interruption import Signals
+from experiment.checkpoint import START, State
 from experiment.mnist import Images, Split
 from experiment.outcome import Outcome, check_finite
 from flags import Settings
 from graph.weights import portable_draw
 
+AfterEpoch = Callable[[list[float], float, Callable[[str], None]], None]
+
 
 def run(
     settings: Settings,
     split: Split,
-    start: State,
-    checkpoints: Checkpoints,
-    signals: Signals,
-    on_epoch: Callable[[int, float], None],
+    start: State = START,
+    after_epoch: AfterEpoch = lambda costs, seconds, save: None,
 ) -> Outcome:
     """Trains and predicts in one Session.
 
@@ -32,17 +29,14 @@ def run(
         settings: of the run.
         split: the images.
         start: where it starts.
-        checkpoints: get one every `settings.checkpoint_every` epochs, if that is not 0, and one
-            when the run is interrupted.
-        signals: held back until the epoch has ended.
-        on_epoch: called after each epoch with its number, from 1, and its cost.
+        after_epoch: called after each epoch with the costs so far, the seconds that they took, and
+            a function that saves the weights to files that begin with a prefix.
 
     Returns:
         The outcome.
 
     Raises:
-        UserError: the cost of an epoch is not finite, or a checkpoint cannot be written.
-        Interrupted: a signal came.
+        UserError: the cost of an epoch is not finite.
     """
     graph = build(settings)
     with open_session(graph) as session:
@@ -51,44 +45,17 @@ def run(
             graph.saver.restore(session, str(start.variables))
         began = time.perf_counter() - start.seconds
         costs = list(start.costs)
-
-        with signals.deferred():
-            for epoch in range(len(costs) + 1, settings.epochs + 1):
-                cost = train_epoch(session, graph, split.train)
-                check_finite(settings, epoch, cost)
-                costs.append(cost)
-                on_epoch(epoch, cost)
-                every = settings.checkpoint_every
-                if every and (epoch % every == 0 or signals.received is not None):
-                    with _cannot_save():
-                        checkpoints.add(
-                            costs,
-                            time.perf_counter() - began,
-                            lambda prefix: save(session, graph, prefix),
-                        )
-                signals.check()
+        for epoch in range(len(costs) + 1, settings.epochs + 1):
+            cost = train_epoch(session, graph, split.train)
+            check_finite(settings, epoch, cost)
+            costs.append(cost)
+            after_epoch(
+                costs, time.perf_counter() - began, lambda prefix: save(session, graph, prefix)
+            )
         seconds = time.perf_counter() - began
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
     return Outcome(costs, test, held_out, seconds)
-
-
-@contextlib.contextmanager
-def _cannot_save() -> Iterator[None]:
-    """Turns the errors of a full or read-only disk into a UserError."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        # TensorFlow's message is of many lines, in one of which the system's own follows the path.
-        reason = (
-            error.strerror
-            if isinstance(error, OSError)
-            else error.message.partition("; ")[2].partition("\n")[0]
-        )
-        raise UserError(
-            f"cannot write a checkpoint ({reason}): make room in --results_dir and go on with "
-            "--resume, or do without, with --checkpoint_every=0"
-        ) from None
 
 
 def open_session(graph: Graph) -> tf.Session:
@@ -116,8 +83,16 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
 
 
 def save(session: tf.Session, graph: Graph, prefix: str) -> None:
-    """Writes the weights to files that begin with `prefix`, and nothing that names a path."""
-    graph.saver.save(session, prefix, write_meta_graph=False, write_state=False)
+    """Writes the weights to files that begin with `prefix`, and nothing that names a path.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    try:
+        graph.saver.save(session, prefix, write_meta_graph=False, write_state=False)
+    except tf.errors.OpError as error:
+        # The message is of many lines; in one of them the system's own follows the path.
+        raise OSError(0, error.message.partition("; ")[2].partition("\n")[0]) from None
 
 
 def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
