@@ -42,6 +42,7 @@ traces: setup
 results: setup
 	$(BIN)/python -m experiment.table
 	$(BIN)/python -m experiment.comparison results
+	$(BIN)/python -m experiment.report
 	$(BIN)/python -m experiment.readme
 
 setup: $(VENV)/.ready

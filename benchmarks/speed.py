@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from experiment import mnist
+from experiment import mnist, results
 from experiment.comparison import markdown
 from experiment.metrics import environment
 from experiment.mnist import Images
@@ -160,27 +159,23 @@ def _peak(command: list[str]) -> float:
 
 def draw(path: Path, report: dict[str, Any]) -> None:
     """Milliseconds per step of every program, and against the width."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    programs = report["ms_per_step"]
-    left.barh(list(programs), list(programs.values()), color="#0072B2")
-    left.invert_yaxis()
-    left.set_xlabel("ms per step")
-    left.set_title("One training step")
-    for name, color in (("stepwise", "#0072B2"), ("delayed", "#D55E00")):
-        growth = report["growth"][name]["width"]
-        right.loglog(
-            [int(width) for width in growth], list(growth.values()), "o-", color=color, label=name
-        )
-    right.set_xticks([int(width) for width in growth], list(growth))
-    right.minorticks_off()
-    right.set_xlabel("width: pixels per image")
-    right.set_ylabel("ms per step")
-    right.set_title("Published wiring, manual mode")
-    right.legend(frameon=False)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    with results.drawing(path, 9, 4) as figure:
+        left, right = figure.subplots(1, 2)
+        programs = report["ms_per_step"]
+        left.barh(list(programs), list(programs.values()), color=results.BLUE)
+        left.invert_yaxis()
+        left.set_xlabel("ms per step")
+        left.set_title("One training step")
+        for name, color in (("stepwise", results.BLUE), ("delayed", results.VERMILION)):
+            growth = report["growth"][name]["width"]
+            widths = [int(width) for width in growth]
+            right.loglog(widths, list(growth.values()), "o-", color=color, label=name)
+        right.set_xticks(widths, list(growth))
+        right.minorticks_off()
+        right.set_xlabel("width: pixels per image")
+        right.set_ylabel("ms per step")
+        right.set_title("Published wiring, manual mode")
+        right.legend()
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -213,7 +208,7 @@ def summary(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measures everything, prints it, and writes results/bench.json, bench.md and bench.png."""
+    """Measures everything, prints it, and writes results/bench.json, .md, .png and .svg."""
     settings = Settings()
     images = mnist.split(mnist.load(settings.data_dir), settings).train
     start_up = first_epoch()
@@ -282,7 +277,7 @@ def main() -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(RESULTS / "bench.png", report)
+    draw(RESULTS / "bench", report)
 
     text = summary(report)
     (RESULTS / "bench.md").write_text(text)

@@ -160,8 +160,12 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
     return "\n".join([*lines, ""])
 
 
-def main(folder: Path) -> None:
-    """Judges all claims from the two published runs in `folder`; prints and writes claims.md."""
+def claims(folder: Path) -> list[Claim]:
+    """The claims, judged from the two published runs in `folder` and from its benchmark.
+
+    Raises:
+        UserError: one of the runs is not there.
+    """
 
     def metrics(mode: str) -> Any:
         path = folder / f"published-{mode}" / "metrics.json"
@@ -174,7 +178,12 @@ def main(folder: Path) -> None:
 
     bench = folder / "bench.json"
     ms_per_step = json.loads(bench.read_text())["ms_per_step"] if bench.exists() else None
-    text = table(judge_both(metrics("manual"), metrics("auto"), ms_per_step))
+    return judge_both(metrics("manual"), metrics("auto"), ms_per_step)
+
+
+def main(folder: Path) -> None:
+    """Judges all claims from what is in `folder`; prints and writes claims.md."""
+    text = table(claims(folder))
     (folder / "claims.md").write_text(text)
     print(text)
 

@@ -1,11 +1,13 @@
 """The files of a run."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -17,6 +19,13 @@ from experiment.traces import Trace
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#BBBBBB"
+STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    # Names of parts of a file would be drawn at random.
+    "svg.hashsalt": "results",
+}
 PICTURED_IMAGES = 100
 
 
@@ -64,8 +73,8 @@ def write(
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
         (folder / "diff.md").write_text(diff)
-        _draw_cost(folder / "cost.png", outcome.costs, trace, metrics)
-        _draw_predictions(folder / "predictions.png", split, outcome, metrics)
+        _draw_cost(folder / "cost", outcome.costs, trace, metrics)
+        _draw_predictions(folder / "predictions", split, outcome, metrics)
     except OSError as error:
         raise cannot_write(folder, error) from None
 
@@ -77,9 +86,21 @@ def _write_csv(path: Path, header: Sequence[str], rows: Any) -> None:
         writer.writerows(rows)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    # Without the name of the software, so that the file is the same from every version.
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+@contextlib.contextmanager
+def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure in the style of this project, to be drawn on; it is saved as .png and .svg.
+
+    Args:
+        path: of the two files, without the ending.
+        width: inches.
+        height: inches.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        # Without date and version, so that the files are the same from run to run.
+        figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
 
 def _title(metrics: dict[str, Any]) -> str:
@@ -94,21 +115,21 @@ def _draw_cost(
     metrics: dict[str, Any],
 ) -> None:
     """The post's left picture: cost per training loop, over the recorded run's."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    epochs = range(1, len(costs) + 1)
-    if trace:
-        axes.plot(epochs, trace.costs, color=GREY, linewidth=6, label=f"recorded: {trace.program}")
-    axes.plot(epochs, costs, color=BLUE, marker="." if len(costs) == 1 else "", label="this run")
-    axes.set_title(f"Cost per training loop\n{_title(metrics)}")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel(f"cost: sum of ½(p − y)² over {metrics['train_images']} images")
-    axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    _save(figure, path)
+    with drawing(path, 6, 4) as figure:
+        axes = figure.add_subplot()
+        epochs = range(1, len(costs) + 1)
+        if trace:
+            label = f"recorded: {trace.program}"
+            axes.plot(epochs, trace.costs, color=GREY, linewidth=6, label=label)
+        marker = "." if len(costs) == 1 else ""
+        axes.plot(epochs, costs, color=BLUE, marker=marker, label="this run")
+        axes.set_title(f"Cost per training loop\n{_title(metrics)}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(f"cost: sum of ½(p − y)² over {metrics['train_images']} images")
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        axes.legend()
 
 
 def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[str, Any]) -> None:
@@ -116,29 +137,31 @@ def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[
     shown = min(len(outcome.test), PICTURED_IMAGES)
     columns = min(shown, 10 if shown > 20 else 5)
     rows = -(-shown // columns)
-    figure = Figure(figsize=(max(1.5 * columns, 5), 1.65 * rows + 0.6), layout="constrained")
     which = "" if shown == len(outcome.test) else f", the first {shown} shown"
-    figure.suptitle(
-        f"{metrics['test_correct']} of {metrics['test_total']} test images right{which}\n"
-        f"{_title(metrics)}"
-    )
-    all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in all_axes:
-        axes.set_axis_off()
-    for axes, x, y, p, prediction in zip(
-        all_axes, split.test.x, split.test.y, outcome.test, predicted(outcome.test), strict=False
-    ):
-        axes.set_axis_on()
-        axes.set(xticks=[], yticks=[])
-        axes.imshow(x.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
-        right = prediction == y
-        says, is_ = metrics["digits"][prediction], metrics["digits"][y]
-        color = BLUE if right else VERMILION
-        axes.set_title(
-            f"{'✓' if right else '✗'} says {says}, is {is_}\np = {p:.2f}",
-            fontsize=9,
-            color=color,
+    with drawing(path, max(1.5 * columns, 5), 1.65 * rows + 0.6) as figure:
+        figure.suptitle(
+            f"{metrics['test_correct']} of {metrics['test_total']} test images right{which}\n"
+            f"{_title(metrics)}"
         )
-        for spine in axes.spines.values():
-            spine.set(color=GREY if right else VERMILION, linewidth=1 if right else 3)
-    _save(figure, path)
+        all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes in all_axes:
+            axes.set_axis_off()
+        predictions = predicted(outcome.test)
+        for axes, x, y, p, prediction in zip(
+            all_axes, split.test.x, split.test.y, outcome.test, predictions, strict=False
+        ):
+            axes.set_axis_on()
+            axes.set(xticks=[], yticks=[])
+            axes.imshow(x.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
+            right = prediction == y
+            says, is_ = metrics["digits"][prediction], metrics["digits"][y]
+            axes.set_title(
+                f"{'✓' if right else '✗'} says {says}, is {is_}\np = {p:.2f}",
+                fontsize=9,
+                color=BLUE if right else VERMILION,
+            )
+            axes.spines[:].set(
+                visible=True,
+                color=GREY if right else VERMILION,
+                linewidth=1 if right else 3,
+            )

@@ -23,8 +23,8 @@ from graph.weights import portable_draw
 from numpy_version import decoupled_rnn
 
 FILES = {
-    "cost.csv", "cost.png", "diff.md", "log.txt", "metrics.json", "predictions.csv",
-    "predictions.png", "timing.json",
+    "cost.csv", "cost.png", "cost.svg", "diff.md", "log.txt", "metrics.json", "predictions.csv",
+    "predictions.png", "predictions.svg", "timing.json",
 }  # fmt: skip
 
 

@@ -1,0 +1,145 @@
+"""`python -m experiment.report`: results/report.html, the whole story on one page.
+
+All on it comes from the files that `make results` and `make bench` wrote; the page needs no other
+file, no script and no network.
+"""
+
+import base64
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib.image
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from experiment import comparison, mnist, table, traces
+from experiment.mnist import SIDE, Split
+from flags import Settings
+
+RESULTS = table.RESULTS
+OFFSETS = range(-3, 4)
+# A stretch of the test images on which published-auto answers for the image before each time.
+STRIP = range(8, 15)
+SHIFTED = {
+    "published-auto": "auto mode, the post's wiring",
+    "published-manual": "manual mode, the post's wiring",
+    "ordered-auto": "auto mode, order mended",
+}
+
+
+class Predictions(NamedTuple):
+    """What a run said of the test images, or of those held out.
+
+    Attributes:
+        labels: [n].
+        p: [n], the probability that the label is 1.
+        says: [n], the predicted labels.
+    """
+
+    labels: npt.NDArray[np.int64]
+    p: npt.NDArray[np.float64]
+    says: npt.NDArray[np.int64]
+
+
+def predictions(folder: Path, split: str) -> Predictions:
+    """Reads what the run in `folder` said of `test` or `held_out`."""
+    with (folder / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    return Predictions(
+        np.array([int(row["label"]) for row in rows]),
+        np.array([float(row["probability"]) for row in rows]),
+        np.array([int(row["prediction"]) for row in rows]),
+    )
+
+
+def agreement(held_out: Predictions) -> dict[int, float]:
+    """How many of the predictions are the label of the image so many places on, from 0 to 1."""
+    n = len(held_out.labels)
+    shares = {}
+    for offset in OFFSETS:
+        at = np.arange(max(0, -offset), n - max(0, offset))
+        shares[offset] = float(np.mean(held_out.says[at] == held_out.labels[at + offset]))
+    return shares
+
+
+def picture(x: npt.NDArray[np.float32]) -> str:
+    """An image, [784], dark on light, as the address of a PNG."""
+    file = io.BytesIO()
+    pixels = x.reshape(SIDE, SIDE)
+    # Without the name of the software, so that the page is the same from every version.
+    metadata: Any = {"Software": None}
+    matplotlib.image.imsave(file, pixels, cmap="gray_r", vmin=0, vmax=1, metadata=metadata)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def curve(costs: Sequence[float], width: float, height: float, top: float) -> str:
+    """The points of a line through the costs, in a frame where the cost `top` is highest."""
+    step = width / max(len(costs) - 1, 1)
+    return " ".join(
+        f"{i * step:.1f},{height * (1 - cost / top):.1f}" for i, cost in enumerate(costs)
+    )
+
+
+def read_costs(folder: Path) -> list[float]:
+    """The cost of each epoch of the run in `folder`."""
+    with (folder / "cost.csv").open() as file:
+        return [float(row["cost"]) for row in csv.DictReader(file)]
+
+
+def content(results: Path, split: Split) -> dict[str, Any]:
+    """What the template shows.
+
+    Args:
+        results: the folder of all results.
+        split: the post's.
+    """
+    runs = table.read_all()
+    recorded = {trace.settings.name: list(trace.costs) for trace in traces.load()}
+    bench = json.loads((results / "bench.json").read_text())
+    graphs = [name for name, run in runs.items() if run.metrics["mode"] != "numpy"]
+    test = {name: predictions(results / name, "test") for name in graphs}
+    held_out = {name: predictions(results / name, "held_out") for name in SHIFTED}
+    auto = test["published-auto"]
+    return {
+        "claims": [(*claim, comparison.POST[claim.number]) for claim in comparison.claims(results)],
+        "runs": runs,
+        "graphs": graphs,
+        "test": test,
+        "labels": split.test.y.tolist(),
+        "pictures": [picture(x) for x in split.test.x],
+        "strip": STRIP,
+        "own": int(np.sum(auto.says == auto.labels)),
+        "before": int(np.sum(auto.says[1:] == auto.labels[:-1])),
+        "shifted": SHIFTED,
+        "agreement": {name: agreement(said) for name, said in held_out.items()},
+        "held_out_total": len(split.held_out.y),
+        "costs": {name: read_costs(results / name) for name in runs},
+        "recorded": recorded,
+        "curve": curve,
+        "faults_header": table.FAULTS_HEADER,
+        "faults": table.faults(runs),
+        "bench": bench,
+    }
+
+
+def page(results: Path) -> str:
+    """The page, from what is in the folder of all results."""
+    settings = Settings()
+    split = mnist.split(mnist.load(settings.data_dir), settings)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(content(results, split))
+
+
+if __name__ == "__main__":
+    (RESULTS / "report.html").write_text(page(RESULTS))

@@ -1,0 +1,135 @@
+"""The page of results: what it says, and how a browser shows it."""
+
+import csv
+import re
+import shutil
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import PROJECT
+from playwright.sync_api import sync_playwright
+
+from experiment import comparison, report
+
+RESULTS = PROJECT / "results"
+PAGE = RESULTS / "report.html"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+# No sandbox, because Chromium refuses to run as root with one; and nothing that calls home.
+OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+
+def test_the_committed_page_shows_the_committed_results():
+    assert report.page(RESULTS) == PAGE.read_text()
+
+
+def held_out(name):
+    with (RESULTS / name / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "held_out"]
+    return [row["label"] for row in rows], [row["prediction"] for row in rows]
+
+
+@pytest.mark.parametrize("name", ["published-auto", "published-manual", "ordered-auto"])
+def test_the_shift_is_what_the_predictions_show(name):
+    labels, says = held_out(name)
+    own = sum(map(str.__eq__, says, labels)) / len(labels)
+    before = sum(map(str.__eq__, says[1:], labels[:-1])) / (len(labels) - 1)
+    text = " ".join(re.sub(r"<[^>]*>", "", PAGE.read_text()).split())
+    assert (
+        f"The label of the image before: {before:.1%}; the image’s own: {own:.1%}.".replace(
+            "%", " %"
+        )
+        in text
+    )
+    # The specification's figures, §5.
+    expected = {
+        "published-auto": (0.488, 0.607),
+        "published-manual": (0.513, 0.682),
+        "ordered-auto": (0.994, before),
+    }[name]
+    assert (own, before) == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_strip_shows_answers_that_are_late():
+    with (RESULTS / "published-auto" / "predictions.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    for before, i in zip(report.STRIP, report.STRIP[1:], strict=False):
+        assert rows[i]["prediction"] == rows[before]["label"]
+
+
+def test_every_claim_is_on_the_page():
+    page = PAGE.read_text()
+    for number, text in comparison.POST.items():
+        assert f">{number}</th><td>{text}</td>" in page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed: on Debian, apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(params=[(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")])
+def view(request, browser):
+    """The page in a window, with all that it asked for and complained of."""
+    width, scheme = request.param
+    window = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, has_touch=width < 500
+    )
+    page = window.new_page()
+    page.requests, page.complaints = [], []
+    page.on("request", lambda asked: page.requests.append(asked.url))
+    page.on("console", lambda said: page.complaints.append(said.text))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.goto(PAGE.as_uri())
+    yield page
+    window.close()
+
+
+@pytest.mark.xdist_group("browser")
+def test_the_page_is_whole_by_itself(view):
+    assert [url for url in view.requests if not url.startswith("data:")] == [PAGE.as_uri()]
+    assert view.complaints == []
+    sizes = view.evaluate("[...document.images].map(image => image.naturalWidth)")
+    assert sizes == [28] * 20
+    assert view.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+
+
+@pytest.mark.xdist_group("browser")
+def test_an_image_tells_what_is_said_of_it(view):
+    image, says = view.locator(".images button").nth(5), view.locator("#says-5")
+    assert not says.is_visible()
+    image.focus()
+    assert says.is_visible()
+    assert "published-auto\t✗ 0\t0.06" in says.inner_text()
+    view.keyboard.press("Tab")
+    assert not says.is_visible()
+    other = view.locator(".images button").nth(7)
+    phone = view.viewport_size["width"] < 500
+    other.tap() if phone else other.hover()
+    assert view.locator("#says-7").is_visible()
+
+
+@pytest.mark.xdist_group("browser")
+def test_the_page_is_accessible(view):
+    found = Axe().run(view)
+    assert found.violations_count == 0, found.generate_report()
+
+
+@pytest.mark.xdist_group("browser")
+def test_the_page_needs_no_script(browser):
+    window = browser.new_context(java_script_enabled=False)
+    page = window.new_page()
+    page.goto(PAGE.as_uri())
+    page.locator(".images button").nth(5).focus()
+    assert page.locator("#says-5").is_visible()
+    assert "<script" not in PAGE.read_text()
+    window.close()
