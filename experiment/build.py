@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from flags import Settings
 from graph import backprop, network
 from graph.delayed import delayed_manual
+from graph.quality import Quality, quality
 from graph.stepwise import stepwise
 from graph.weights import PIXELS, Weights, declare_weights
 
@@ -28,6 +29,7 @@ class Graph(NamedTuple):
         epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
             None with `--engine=feed`, which feeds them one by one.
         saver: saves and restores the weights.
+        quality: of the synthetic gradients of the training images, or None if there are none.
     """
 
     graph: tf.Graph
@@ -42,6 +44,7 @@ class Graph(NamedTuple):
     train: tf.Operation
     epoch: tf.Tensor | None
     saver: tf.train.Saver
+    quality: Quality | None
 
 
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
@@ -82,8 +85,25 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                 ascend=_ascend(settings),
             )
         saver = tf.train.Saver(weights._asdict())
-    p, feed_forward = forward.readout.a, forward.write
-    return Graph(graph, weights, images, labels, x, y, p, feed_forward, cost, train, epoch, saver)
+        of_gradients = None
+        if settings.mode == "manual" and settings.gradient == "synthetic":
+            with tf.name_scope("quality_of_synthetic_gradients"):
+                of_gradients = quality(images.read_value(), labels.read_value(), weights)
+    return Graph(
+        graph=graph,
+        weights=weights,
+        images=images,
+        labels=labels,
+        x=x,
+        y=y,
+        p=forward.readout.a,
+        feed_forward=forward.write,
+        cost=cost,
+        train=train,
+        epoch=epoch,
+        saver=saver,
+        quality=of_gradients,
+    )
 
 
 def _training_data(name: str, rows: int, columns: int, dtype: tf.DType) -> Any:

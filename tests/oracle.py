@@ -117,3 +117,16 @@ def predict(settings, images, w):
         write(w, a_1, a_2)
         ps.append(p)
     return np.array(ps)
+
+
+def synthetic_and_true(x, y, w):
+    """ĝ₁, t₁, ĝ₂, t₂ of one image."""
+    _, a_1, a_2, _, _, p = ordered_forward(x, w)
+    t_2 = (p - y) * p * (1 - p) * w["w_fc"][:, 0]
+    t_1 = w["w_rec"] @ (t_2 * (1 - a_2**2))
+    return a_1 @ w["w_sg_1"], t_1, a_2 @ w["w_sg_2"], t_2
+
+
+def cosine(a, b):
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    return a @ b / lengths if lengths else 0.0
