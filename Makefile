@@ -3,6 +3,9 @@
 # make bench        measure speed and memory
 # make test         run every test
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
+# make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
+# make notebook     open the notebook in JupyterLab
+# make outputs      run the notebook and keep what it shows in it
 # make lint         check style and types
 # make setup        make the environment, nothing else
 # make traces       render the recorded runs in the post's format
@@ -13,7 +16,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results bench test faults lint setup setup-look setup-dev traces lock
+.PHONY: reproduce results bench test faults tensorboard notebook outputs lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual --resume
@@ -27,6 +30,11 @@ faults: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
 		--kills=200 --inputs=100000 --faults=results/faults.md
 	$(BIN)/python -m experiment.readme
+
+tensorboard: setup-look
+	@find results -name '*tfevents*' | grep -q . || \
+		echo "No run in results/ has anything to show yet: call $(BIN)/python reproduce.py --tensorboard"
+	$(BIN)/tensorboard --logdir results --host localhost
 
 lint: setup-dev
 	$(BIN)/ruff check

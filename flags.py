@@ -47,6 +47,7 @@ class Settings:
     checkpoint_every: int = 10
     resume: bool | None = None
     keep_checkpoints: bool = False
+    tensorboard: bool = False
 
     @property
     def name(self) -> str:
@@ -63,7 +64,7 @@ class Settings:
 
 
 _CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
-_OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS)
+_OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS, "tensorboard")
 _SEED_MAX = 2**32 - 1
 
 # absl sorts its help by module: each group of flags passes for one.
@@ -229,6 +230,12 @@ flags.DEFINE_boolean(
     "Leave the checkpoints when the run has ended well.",
     **_FILES,
 )
+flags.DEFINE_boolean(
+    "tensorboard",
+    Settings.tensorboard,
+    "Write, to <run folder>/tensorboard/, what `make tensorboard` shows; training takes longer.",
+    **_FILES,
+)
 
 _OTHER = {"module_name": "other"}
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **_OTHER)
@@ -289,7 +296,7 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
     if values.mode == "numpy":
         meant_for_graphs = (
             "wiring", "engine", "gradient", *synthetic, "init", "split_seed", "lr_auto",
-            *_CHECKPOINTS,
+            *_CHECKPOINTS, "tensorboard",
         )  # fmt: skip
         for name in meant_for_graphs:
             if values[name].present:

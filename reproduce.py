@@ -72,7 +72,8 @@ def reproduce(
                 signals.check()
 
             with Progress(settings.epochs, len(start.costs)) as progress, signals.deferred():
-                outcome = session.run(settings, split, start, after_epoch)
+                tensorboard = new / "tensorboard" if settings.tensorboard else None
+                outcome = session.run(settings, split, start, after_epoch, tensorboard)
             signals.check()
         trace = traces.find(settings) if data.official else None
         measured = metrics.measure(settings, data, split, outcome, trace)

@@ -67,23 +67,24 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         forward = _forward(settings, x, weights)
         cost, train = _training_step(settings, x, y, forward, weights)
         epoch = None
-        if settings.engine == "stepwise":
-            epoch = stepwise(
-                images.read_value(),
-                labels.read_value(),
-                lambda x, y: _training_step(settings, x, y, None, weights),
-                # Auto mode has few outer products to gain from, and rounding grows in it.
-                compiled=settings.mode == "manual",
-            )
-        elif settings.engine == "delayed":
-            epoch = delayed_manual(
-                images.read_value(),
-                labels.read_value(),
-                weights,
-                _rates(settings),
-                published=settings.wiring == "published",
-                ascend=_ascend(settings),
-            )
+        with tf.name_scope("epoch"):
+            if settings.engine == "stepwise":
+                epoch = stepwise(
+                    images.read_value(),
+                    labels.read_value(),
+                    lambda x, y: _training_step(settings, x, y, None, weights),
+                    # Auto mode has few outer products to gain from, and rounding grows in it.
+                    compiled=settings.mode == "manual",
+                )
+            elif settings.engine == "delayed":
+                epoch = delayed_manual(
+                    images.read_value(),
+                    labels.read_value(),
+                    weights,
+                    _rates(settings),
+                    published=settings.wiring == "published",
+                    ascend=_ascend(settings),
+                )
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
         if settings.mode == "manual" and settings.gradient == "synthetic":

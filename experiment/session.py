@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import tensorflow.compat.v1 as tf
 
 from experiment.build import Graph, build
 from experiment.checkpoint import START, State
+from experiment.events import Events
 from experiment.mnist import Images, Split
 from experiment.outcome import Outcome, check_finite
 from flags import Settings
@@ -22,6 +24,7 @@ def run(
     split: Split,
     start: State = START,
     after_epoch: AfterEpoch = lambda costs, seconds, save: None,
+    tensorboard: Path | None = None,
 ) -> Outcome:
     """Trains and predicts in one Session.
 
@@ -31,12 +34,13 @@ def run(
         start: where it starts.
         after_epoch: called after each epoch with the costs so far, the seconds that they took, and
             a function that saves the weights to files that begin with a prefix.
+        tensorboard: a folder to be made for TensorBoard's events, if they are wanted.
 
     Returns:
         The outcome.
 
     Raises:
-        UserError: the cost of an epoch is not finite.
+        UserError: the cost of an epoch is not finite, or the events cannot be written.
     """
     graph = build(settings)
     with open_session(graph) as session:
@@ -45,16 +49,21 @@ def run(
             graph.saver.restore(session, str(start.variables))
         began = time.perf_counter() - start.seconds
         costs = list(start.costs)
+        events = Events(tensorboard, session, graph, costs) if tensorboard else None
         for epoch in range(len(costs) + 1, settings.epochs + 1):
             cost = train_epoch(session, graph, split.train)
             check_finite(settings, epoch, cost)
             costs.append(cost)
+            if events:
+                events.add_epoch(epoch, cost)
             after_epoch(
                 costs, time.perf_counter() - began, lambda prefix: save(session, graph, prefix)
             )
         seconds = time.perf_counter() - began
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
+        if events:
+            events.finish(settings.epochs, split.test, test, settings.digits)
     return Outcome(costs, test, held_out, seconds)
 
 

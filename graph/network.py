@@ -84,7 +84,8 @@ def published(x: tf.Tensor, weights: Weights) -> Forward:
     The post's program has no edge that says so; there, the reads merely happened to run first.
     """
     # Read once for both boxes: TensorFlow then sees that x·Wx is the same in both.
-    w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
+    with tf.name_scope("w_x_and_w_rec"):
+        w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
     with tf.name_scope("time_box_1"):
         h_0 = read_hidden_state(weights, 0)
         box_1 = time_box(x, h_0, w_x, w_rec)

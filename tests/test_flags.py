@@ -60,6 +60,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--mode=numpy --lr_auto=0.1", "--lr_auto"),
         ("--mode=numpy --split_seed=1", "--split_seed"),
         ("--mode=numpy --init=portable", "--init"),
+        ("--mode=numpy --tensorboard", "--tensorboard"),
         ("--mode=numpy --train_images=2106", "--train_images=2106"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
