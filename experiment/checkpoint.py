@@ -161,20 +161,23 @@ class Checkpoints:
             state = json.loads((path / STATE).read_text())
             if state["digests"] != _digests(path):
                 raise ValueError
-        except (OSError, ValueError):
+            settings: dict[str, Any] = dict(state["settings"])
+            costs = [float(cost) for cost in state["costs"]]
+            seconds = float(state["seconds"])
+        except (OSError, ValueError, TypeError, KeyError):
             print(f"{path} is damaged: it is left out", file=sys.stderr)
             return None
         differ = [
-            f"{name}={state['settings'].get(name)} there, {value} here"
+            f"{name}={settings.get(name)} there, {value} here"
             for name, value in self._settings.items()
-            if state["settings"].get(name) != value
+            if settings.get(name) != value
         ]
         if differ:
             raise UserError(
                 f"{path} has other settings ({'; '.join(differ)}): give the same flags, or "
                 "--noresume to drop it"
             )
-        return State(state["costs"], state["seconds"], path / VARIABLES)
+        return State(costs, seconds, path / VARIABLES)
 
 
 def _digests(folder: Path) -> dict[str, str]:

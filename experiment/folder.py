@@ -33,7 +33,11 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
     Raises:
         UserError: nothing can be written there, or another run is at it.
     """
+    # If it is a link to a folder elsewhere, that is the one to replace, there.
+    target = target.resolve()
     new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target} is not a folder: move it away, or choose another --results_dir")
     with _locked(target):
         try:
             _recover(target, new, old)
@@ -122,7 +126,8 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
             target.rename(old)
             new.rename(target)
         for name in keep:
-            (old / name).rename(target / name)
+            if (old / name).exists():
+                (old / name).rename(target / name)
         shutil.rmtree(old, ignore_errors=True)
     _flush(target.parent)
 

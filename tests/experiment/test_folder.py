@@ -46,6 +46,29 @@ def test_part_of_a_folder_is_kept(target):
     assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
 
 
+def test_what_is_to_be_kept_may_not_be_there(target):
+    replace(target, keep=["something", "kept"])
+    assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
+
+
+def test_a_link_is_followed(target):
+    link = target.parent / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    for _ in range(2):
+        replace(link)
+        assert link.is_symlink()
+        assert files(target) == {"result": "new"}
+    assert [path.name for path in link.parent.iterdir()] == ["link"]
+
+
+def test_a_file_is_not_replaced(tmp_path):
+    (tmp_path / "run").write_text("something else")
+    with pytest.raises(UserError, match="run is not a folder"):
+        replace(tmp_path / "run")
+    assert files(tmp_path) == {"run": "something else"}
+
+
 def test_the_first_result(tmp_path):
     replace(tmp_path / "deep" / "run")
     assert files(tmp_path) == {"deep/run/result": "new"}
