@@ -36,6 +36,21 @@ tensorboard: setup-look
 		echo "No run in results/ has anything to show yet: call $(BIN)/python reproduce.py --tensorboard"
 	$(BIN)/tensorboard --logdir results --host localhost
 
+notebook: setup-look
+	$(BIN)/jupyter lab notebooks/decoupled_rnn.ipynb
+
+# Without what differs from run to run: times, versions, and the controls, which need a kernel.
+outputs: setup-look
+	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
+		--ExecutePreprocessor.record_timing=False \
+		--ExecutePreprocessor.store_widget_state=False notebooks/decoupled_rnn.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --inplace \
+		--TagRemovePreprocessor.enabled=True \
+		--TagRemovePreprocessor.remove_all_outputs_tags=controls \
+		--ClearMetadataPreprocessor.enabled=True \
+		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec notebooks/decoupled_rnn.ipynb
+
 lint: setup-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

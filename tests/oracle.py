@@ -130,3 +130,9 @@ def synthetic_and_true(x, y, w):
 def cosine(a, b):
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
     return a @ b / lengths if lengths else 0.0
+
+
+def mean_cosines(images, labels, w):
+    """Of the synthetic and the true gradient, in time boxes 1 and 2."""
+    pairs = [synthetic_and_true(x, y, w) for x, y in zip(images, labels, strict=True)]
+    return np.mean([(cosine(g_1, t_1), cosine(g_2, t_2)) for g_1, t_1, g_2, t_2 in pairs], axis=0)

@@ -69,22 +69,15 @@ def costs(folder):
 @pytest.fixture(scope="module")
 def by_numpy():
     """The weights before the first epoch and after each, and the mean cosines of that moment."""
-    split = mnist.split(mnist.load(SETTINGS.data_dir), SETTINGS)
-    train = list(zip(*split.train, strict=True))
+    train = mnist.split(mnist.load(SETTINGS.data_dir), SETTINGS).train
     draw = portable_draw(SETTINGS.seed)._asdict()
     w = {name: value.astype(np.float64) for name, value in draw.items()}
     moments = []
     for epoch in range(SETTINGS.epochs + 1):
         if epoch:
-            for x, y in train:
+            for x, y in zip(*train, strict=True):
                 oracle.step(SETTINGS, x, y, w)
-        g_1, t_1, g_2, t_2 = zip(
-            *(oracle.synthetic_and_true(x, y, w) for x, y in train), strict=True
-        )
-        cosines = (
-            np.mean(list(map(oracle.cosine, g_1, t_1))),
-            np.mean(list(map(oracle.cosine, g_2, t_2))),
-        )
+        cosines = oracle.mean_cosines(*train, w)
         moments.append(({name: value.copy() for name, value in w.items()}, cosines))
     return moments
 
