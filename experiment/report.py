@@ -57,13 +57,21 @@ def predictions(folder: Path, split: str) -> Predictions:
     )
 
 
-def agreement(held_out: Predictions) -> dict[int, float]:
-    """How many of the predictions are the label of the image so many places on, from 0 to 1."""
-    n = len(held_out.labels)
+def agreement(test: Predictions, held_out: Predictions) -> dict[int, float]:
+    """How many of the held-out predictions are the label of the image so many places on.
+
+    Args:
+        test: the test images, which are visited just before those held out.
+        held_out: the images held out.
+
+    Returns:
+        A share from 0 to 1 for each of `OFFSETS`.
+    """
+    labels = np.concatenate([test.labels, held_out.labels])
     shares = {}
     for offset in OFFSETS:
-        at = np.arange(max(0, -offset), n - max(0, offset))
-        shares[offset] = float(np.mean(held_out.says[at] == held_out.labels[at + offset]))
+        there = labels[len(test.labels) + offset :][: len(held_out.says)]
+        shares[offset] = float(np.mean(held_out.says[: len(there)] == there))
     return shares
 
 
@@ -116,7 +124,7 @@ def content(results: Path, split: Split) -> dict[str, Any]:
         "own": int(np.sum(auto.says == auto.labels)),
         "before": int(np.sum(auto.says[1:] == auto.labels[:-1])),
         "shifted": SHIFTED,
-        "agreement": {name: agreement(said) for name, said in held_out.items()},
+        "agreement": {name: agreement(test[name], said) for name, said in held_out.items()},
         "held_out_total": len(split.held_out.y),
         "costs": {name: read_costs(results / name) for name in runs},
         "recorded": recorded,
