@@ -1,5 +1,6 @@
 # make reproduce    run both modes of the post and compare them with it
 # make results      run every experiment and bring all tables up to date
+# make studies      run every study, over many seeds (a quarter of an hour)
 # make bench        measure speed and memory
 # make test         run every test
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results bench test faults tensorboard notebook outputs lint setup setup-look setup-dev traces lock
+.PHONY: reproduce results studies bench test faults tensorboard notebook outputs lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual --resume
@@ -61,6 +62,9 @@ bench: setup-dev
 
 traces: setup
 	$(BIN)/python -m experiment.traces
+
+studies: setup
+	for file in presets/studies/*.ini; do $(BIN)/python reproduce.py --study=$$file || exit; done
 
 results: setup
 	$(BIN)/python -m experiment.table

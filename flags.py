@@ -65,6 +65,7 @@ class Settings:
 
 _CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
 _OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS, "tensorboard")
+_OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 _SEED_MAX = 2**32 - 1
 
 # absl sorts its help by module: each group of flags passes for one.
@@ -237,11 +238,23 @@ flags.DEFINE_boolean(
     **_FILES,
 )
 
+_STUDIES = {"module_name": "studies"}
+flags.DEFINE_string(
+    "study",
+    None,
+    "File of a study, such as presets/studies/claims.ini: experiments, each with its flags, to be "
+    "run over many seeds. Goes on where it was cut off; writes <results_dir>/studies/<name>/.",
+    **_STUDIES,
+)
+
 _OTHER = {"module_name": "other"}
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **_OTHER)
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
-_GROUPS = [group["module_name"] for group in (_EXPERIMENT, _DATA, _INITIAL, _RATES, _FILES, _OTHER)]
+_GROUPS = [
+    group["module_name"]
+    for group in (_EXPERIMENT, _DATA, _INITIAL, _RATES, _FILES, _STUDIES, _OTHER)
+]
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -257,6 +270,7 @@ def parse(argv: Sequence[str]) -> Settings:
         UserError: a flag is unknown, or its value is out of range.
     """
     values = flags.FLAGS
+    values.unparse_flags()
     try:
         rest = values(argv)
         if values.mode == "numpy":
@@ -290,6 +304,10 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
             if values[name].value != values[name].default:
                 raise UserError(f"--{name}={values[name].value} makes no sense here: {reason}")
 
+    if values.study:
+        for field in dataclasses.fields(Settings):
+            if values[field.name].present and field.name not in _OF_STUDIES:
+                raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
     synthetic = ("synthetic_step", "synthetic_init")
     if values.mode == "auto":
         refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
@@ -312,6 +330,11 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
                 "--gradient=true makes no sense with --wiring=published, where the cost and the "
                 "time boxes belong to different images: add --wiring=connected"
             )
+
+
+def study() -> Path | None:
+    """The file that `--study` names."""
+    return Path(flags.FLAGS.study) if flags.FLAGS.study else None
 
 
 def verbose() -> bool:

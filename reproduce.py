@@ -12,6 +12,8 @@ from experiment.errors import UserError
 from experiment.interruption import Interrupted, Signals
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from experiment.checkpoint import Checkpoints
     from flags import Settings
 
@@ -28,6 +30,10 @@ def main() -> None:
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment.checkpoint import Checkpoints
 
+    study_file = flags.study()
+    if study_file is not None:
+        do_study(study_file, settings)
+        return
     checkpoints = Checkpoints(settings.results_dir / settings.name / "checkpoint")
     try:
         reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
@@ -36,6 +42,23 @@ def main() -> None:
         then = f"--resume goes on after epoch {epochs[-1]}" if epochs else "nothing was written"
         print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
         sys.exit(128 + interrupted.number)
+
+
+def do_study(file: "Path", settings: "Settings") -> None:
+    """Runs the experiments of a study over its seeds, and says where to read what they show."""
+    from experiment import study
+
+    whole = study.read(file, settings)
+    folder = settings.results_dir / "studies" / whole.name
+    Signals()
+    try:
+        study.run(whole, folder)
+    except Interrupted as interrupted:
+        kept = f"what is done is kept in {folder}, and the same command goes on"
+        print(f"reproduce.py: interrupted: {kept}", file=sys.stderr)
+        sys.exit(128 + interrupted.number)
+    print((folder / "README.md").read_text())
+    print(f"Results: {folder}")
 
 
 def reproduce(

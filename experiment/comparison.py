@@ -1,8 +1,8 @@
 """A run against the post's claims and against the recorded run of the post's program.
 
 `python -m experiment.comparison FOLDER` judges the claims that take both modes, from the metrics in
-FOLDER/published-manual and FOLDER/published-auto and the benchmark's FOLDER/bench.json, and writes
-FOLDER/claims.md.
+FOLDER/published-manual and FOLDER/published-auto and the benchmark's FOLDER/bench.json, beside the
+study FOLDER/studies/claims, and writes FOLDER/claims.md.
 """
 
 import json
@@ -11,8 +11,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from experiment.errors import UserError
-from experiment.metrics import wilson_interval
+from experiment.metrics import spread, wilson_interval
 from experiment.mnist import SHA_256
 from experiment.traces import Trace
 from flags import Settings
@@ -112,6 +115,41 @@ def judge_both(
     return [c1, Claim("C2", each, c2.verdict), c3, c4, Claim("C5", each, _verdict(better)), c6]
 
 
+class OverSeeds(NamedTuple):
+    """What a study shows of the claims that the seed bears on, by their numbers."""
+
+    seeds: int
+    shows: dict[str, str]
+
+
+def over_seeds(folder: Path) -> OverSeeds:
+    """Reads the study *claims*, in `folder`; means are given with their 95 % intervals."""
+    by_mode: dict[str, list[dict[str, Any]]] = {"manual": [], "auto": []}
+    for line in (folder / "runs.jsonl").read_text().splitlines():
+        measured = json.loads(line)
+        if measured["wiring"] == "published":
+            by_mode[measured["mode"]].append(measured)
+    right = {
+        mode: np.array([measured["test_correct"] for measured in runs], float)
+        for mode, runs in by_mode.items()
+    }
+    seeds = len(right["manual"])
+
+    def mean(values: npt.NDArray[np.float64]) -> str:
+        found = spread(values)
+        return f"{found.mean:.1f} ({found.low:.1f} to {found.high:.1f})"
+
+    falls = sum(measured["cost_last"] < measured["cost_first"] for measured in by_mode["manual"])
+    better = right["manual"] - right["auto"]
+    shows = {
+        "C1": f"falls with {falls} of {seeds}",
+        "C2": f"manual {mean(right['manual'])}, auto {mean(right['auto'])} right",
+        "C4": f"{mean(right['auto'])} of 20 right",
+        "C5": f"manual − auto: {mean(better)}; better with {np.sum(better > 0)} of {seeds}",
+    }
+    return OverSeeds(seeds, shows)
+
+
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown, padded so that it can be read as it stands."""
     rows = [header, *rows]
@@ -124,10 +162,15 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table(claims: list[Claim]) -> str:
-    """The claims as a table in Markdown."""
-    rows = [(claim.number, POST[claim.number], claim.shows, claim.verdict) for claim in claims]
-    return markdown(("", "the post says", "this run shows", "verdict"), rows)
+def table(claims: list[Claim], study: OverSeeds | None = None) -> str:
+    """The claims as a table in Markdown, with what many seeds show of them, if that is known."""
+    header = ["", "the post says", "this run shows", "verdict"]
+    rows = [[claim.number, POST[claim.number], claim.shows, claim.verdict] for claim in claims]
+    if study is not None:
+        header.append(f"over {study.seeds} seeds")
+        for row in rows:
+            row.append(study.shows.get(row[0], "–"))
+    return markdown(header, rows)
 
 
 def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) -> str:
@@ -183,7 +226,8 @@ def claims(folder: Path) -> list[Claim]:
 
 def main(folder: Path) -> None:
     """Judges all claims from what is in `folder`; prints and writes claims.md."""
-    text = table(claims(folder))
+    study = folder / "studies" / "claims"
+    text = table(claims(folder), over_seeds(study) if study.exists() else None)
     (folder / "claims.md").write_text(text)
     print(text)
 

@@ -38,7 +38,7 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
     new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
     if target.exists() and not target.is_dir():
         raise UserError(f"{target} is not a folder: move it away, or choose another --results_dir")
-    with _locked(target):
+    with locked(target):
         try:
             _recover(target, new, old)
             new.mkdir()
@@ -64,8 +64,12 @@ def cannot_write(target: Path, error: OSError) -> UserError:
 
 
 @contextlib.contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Holds the lock of a folder: the system lets go of it when this process ends, however."""
+def locked(target: Path) -> Iterator[None]:
+    """Holds the lock of a folder: the system lets go of it when this process ends, however.
+
+    Raises:
+        UserError: another run holds it, or it cannot be written.
+    """
     path = target.with_name(f".{target.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,6 +142,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and not renameat2(
         AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
     )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    _flush(new)
+    new.replace(path)
 
 
 def _flush(path: Path) -> None:

@@ -4,9 +4,10 @@ import math
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from experiment import traces
 from experiment.mnist import Data, Split
@@ -14,6 +15,7 @@ from experiment.outcome import Outcome, predicted
 from flags import Settings
 
 SCHEMA_VERSION = 1
+RESAMPLES = 10_000
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
@@ -22,6 +24,23 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
     centre = right + z * z / 2
     half = z * math.sqrt(right * (total - right) / total + z * z / 4)
     return (centre - half) / (total + z * z), (centre + half) / (total + z * z)
+
+
+class Spread(NamedTuple):
+    """Of one figure over the seeds: mean, standard deviation, and 95 % interval of the mean."""
+
+    mean: float
+    deviation: float
+    low: float
+    high: float
+
+
+def spread(values: npt.NDArray[np.floating]) -> Spread:
+    """The spread of values [n], one for each seed; the interval by bootstrap."""
+    drawn = np.random.RandomState(0).randint(len(values), size=(RESAMPLES, len(values)))
+    low, high = np.percentile(values[drawn].mean(axis=1), [2.5, 97.5])
+    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
+    return Spread(float(values.mean()), float(deviation), float(low), float(high))
 
 
 def measure(

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import stats
 
-from experiment.metrics import measure, wilson_interval
+from experiment.metrics import measure, spread, wilson_interval
 from experiment.mnist import Data, Images, Split
 from experiment.outcome import Outcome
 from flags import Settings
@@ -14,6 +15,19 @@ def test_wilson_interval():
     assert wilson_interval(12, 20) == pytest.approx((0.39, 0.78), abs=0.005)
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+
+
+def test_the_interval_is_scipy_s():
+    values = np.random.RandomState(1).normal(0.9, 0.02, 30)
+    found = spread(values)
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=10_000, random_state=2
+    )
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+    # Both are drawn at random, ten thousand times.
+    near = 0.05 * (found.high - found.low)
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=near)
 
 
 def test_measure():

@@ -1,0 +1,228 @@
+"""A study: every experiment of a file, over many seeds.
+
+    [study]            seeds = N, for the seeds 0 to N − 1
+    [experiments]      name = flags
+    [differences]      name = the experiment that it is compared with, seed by seed
+
+What each run measured is a line of <results_dir>/studies/<study>/runs.jsonl, and the run is not
+repeated while that is there. When the last one has ended, what they all show is written beside it.
+"""
+
+import configparser
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+import flags
+from experiment import results
+from experiment.comparison import markdown
+from experiment.errors import UserError
+from experiment.folder import cannot_write, locked, write_whole
+from experiment.metrics import RESAMPLES, spread
+from experiment.workers import Job, on_processes
+from flags import Settings
+
+RUNS = "runs.jsonl"
+
+
+class Study(NamedTuple):
+    """What a study's file says.
+
+    Attributes:
+        name: of the file, without its ending.
+        jobs: every experiment with every seed; all experiments of a seed, then those of the next.
+        differences: pairs of experiments; the second is subtracted from the first.
+    """
+
+    name: str
+    jobs: list[Job]
+    differences: list[tuple[str, str]]
+
+
+def read(path: Path, settings: Settings) -> Study:
+    """Reads a study.
+
+    Args:
+        path: of its file.
+        settings: whose folders its runs use.
+
+    Raises:
+        UserError: the file is missing, or makes no sense.
+    """
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(), source=str(path))
+        seeds = parser.getint("study", "seeds")
+        experiments = dict(parser["experiments"])
+        differences = list(parser["differences"].items())
+    except OSError as error:
+        raise UserError(f"--study={path} cannot be read ({error.strerror})") from None
+    except (configparser.Error, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--study={path} is not a study ({reason})") from None
+    if unknown := {name for pair in differences for name in pair} - set(experiments):
+        raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
+    data = [f"--data_dir={settings.data_dir}"]
+    if settings.allow_other_data:
+        data.append("--allow_other_data")
+
+    def job(name: str, seed: int) -> Job:
+        try:
+            return Job(
+                name, flags.parse([str(path), *data, *experiments[name].split(), f"--seed={seed}"])
+            )
+        except UserError as error:
+            raise UserError(f"--study={path}, {name}: {error}") from None
+
+    jobs = [job(name, seed) for seed in range(seeds) for name in experiments]
+    return Study(path.stem, jobs, differences)
+
+
+def run(study: Study, folder: Path) -> None:
+    """Does what is missing of a study, and writes what all its runs show.
+
+    Args:
+        study: what to do.
+        folder: where its results go.
+
+    Raises:
+        UserError: a run fails, or nothing can be written.
+    """
+    with locked(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            done = _read_runs(folder / RUNS, study)
+            todo = [job for job in study.jobs if _key(job) not in done]
+            # Without what is no longer part of the study, and a line that was cut off.
+            _write_runs(folder / RUNS, study, done)
+            total, begun = len(study.jobs), len(done)
+            with (
+                (folder / RUNS).open("a") as file,
+                tqdm(total=total, initial=begun, unit="run", desc=study.name) as bar,
+            ):
+                for job, measured in on_processes(todo):
+                    done[_key(job)] = {"experiment": job.experiment, **measured}
+                    file.write(json.dumps(done[_key(job)]) + "\n")
+                    file.flush()
+                    bar.update()
+            _write_runs(folder / RUNS, study, done)
+            write(study, [done[_key(job)] for job in study.jobs], folder)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+
+
+def _key(job: Job) -> tuple[str, str]:
+    """What tells a run of a study from every other: its experiment and its settings."""
+    return job.experiment, json.dumps(job.settings.numeric())
+
+
+def _read_runs(path: Path, study: Study) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the runs of this study measured, as far as they are done."""
+    wanted = {_key(job) for job in study.jobs}
+    names = Settings().numeric()
+    done = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            measured = json.loads(line)
+            key = measured["experiment"], json.dumps({name: measured[name] for name in names})
+        except (ValueError, KeyError, TypeError):
+            continue
+        if key in wanted:
+            done[key] = measured
+    return done
+
+
+def _write_runs(path: Path, study: Study, done: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """Writes what is done, in the order of the study."""
+    keys = [_key(job) for job in study.jobs]
+    write_whole(path, "".join(json.dumps(done[key]) + "\n" for key in keys if key in done))
+
+
+def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
+    """One figure of metrics.json, for each experiment [seeds]."""
+    values: dict[str, list[float]] = {}
+    for measured in runs:
+        values.setdefault(measured["experiment"], []).append(measured[name])
+    return {experiment: np.array(found) for experiment, found in values.items()}
+
+
+def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Writes README.md, points.png and points.svg.
+
+    Args:
+        study: that the runs are of.
+        runs: what each measured, experiment and metrics.json, in the order of the study.
+        folder: where to.
+    """
+    held_out = figures(runs, "held_out_accuracy")
+    test = figures(runs, "test_correct")
+    first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
+    seeds = len(next(iter(held_out.values())))
+    rows = []
+    for name, values in held_out.items():
+        accuracy, right = spread(values), spread(test[name])
+        rows.append(
+            (
+                name,
+                f"{accuracy.mean:.1%}",
+                f"{accuracy.low:.1%} to {accuracy.high:.1%}",
+                f"{100 * accuracy.deviation:.1f}",
+                f"{right.mean:.1f} ({right.low:.1f} to {right.high:.1f})",
+                f"{first[name].mean():.3f} → {last[name].mean():.3f}",
+            )
+        )
+    differences = []
+    for one, other in study.differences:
+        by_seed = held_out[one] - held_out[other]
+        found = spread(by_seed)
+        differences.append(
+            (
+                f"{one} − {other}",
+                f"{100 * found.mean:+.2f}",
+                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
+                f"{np.sum(by_seed > 0)} of {seeds}",
+            )
+        )
+    table = markdown(
+        (
+            "experiment", "held out right, mean", "95 % interval", "standard deviation, points",
+            "test images right", "cost, first → last epoch",
+        ),
+        rows,
+    )  # fmt: skip
+    compared = markdown(
+        ("difference, seed by seed", "points held out, mean", "95 % interval", "the first better"),
+        differences,
+    )
+    write_whole(
+        folder / "README.md",
+        f"# The study *{study.name}*: {seeds} seeds\n\n"
+        "Written by `make studies`. Each seed draws other initial values; the images are the same. "
+        "Means are over the seeds; their 95 % intervals are by bootstrap "
+        f"({RESAMPLES:,} resamples of the seeds), those of the differences too, which are taken "
+        "seed by seed.\n\n"
+        f"{table}\n{compared}\n![held-out accuracy of every run](points.png)\n",
+    )
+    draw(folder / "points", held_out)
+
+
+def draw(path: Path, held_out: dict[str, npt.NDArray[np.float64]]) -> None:
+    """The held-out accuracy of every run, and the mean of each experiment with its interval."""
+    with results.drawing(path, 8, 0.45 * len(held_out) + 1.2) as figure:
+        axes = figure.add_subplot()
+        for row, values in enumerate(held_out.values()):
+            # One above the other, so that no point hides behind another.
+            heights = row + np.linspace(-0.3, 0.3, len(values))
+            axes.plot(100 * values, heights, ".", color=results.BLUE, markersize=4)
+            found = spread(values)
+            ends = [100 * found.low, 100 * found.high]
+            axes.plot(ends, [row, row], color=results.VERMILION, linewidth=3)
+            axes.plot(100 * found.mean, row, "|", color=results.VERMILION, markersize=16)
+        axes.set_yticks(range(len(held_out)), list(held_out))
+        axes.invert_yaxis()
+        axes.set_xlabel("held-out images right, %: a point a seed; the mean and its 95 % interval")

@@ -1,0 +1,172 @@
+"""Studies: the command as a user runs it, cut off or not; and their figures beside SciPy's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from experiment import study
+from flags import Settings
+
+STUDY = """
+[study]
+seeds = 2
+[experiments]
+later = --mode=auto --wiring=ordered --epochs=2 --train_images=20
+first = --engine=delayed --epochs=2 --train_images=20
+[differences]
+later = first
+"""
+NAMES = {"README.md", "points.png", "points.svg", "runs.jsonl"}
+
+
+def start(folder):
+    (folder / "small.ini").write_text(STUDY)
+    command = [sys.executable, PROJECT / "reproduce.py", f"--study={folder / 'small.ini'}"]
+    return subprocess.Popen(
+        [*command, f"--results_dir={folder / 'results'}"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("results/studies/small/*")}
+
+
+def runs(folder):
+    """The lines of the file of runs, as far as they are whole."""
+    path = folder / "results/studies/small/runs.jsonl"
+    return path.read_text().splitlines(keepends=True) if path.exists() else []
+
+
+def wait_for(condition):
+    while not condition():
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a study that nothing happened to."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = start(folder)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "| later − first " in stdout
+    assert set(content(folder)) == NAMES
+    return folder
+
+
+@pytest.mark.xdist_group("study")
+def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
+    measured = [json.loads(line) for line in runs(whole)]
+    assert [(run["experiment"], run["seed"]) for run in measured] == [
+        ("later", 0), ("first", 0), ("later", 1), ("first", 1),
+    ]  # fmt: skip
+    flags = "--mode=auto --wiring=ordered --epochs=2 --train_images=20 --seed=1"
+    assert reproduce(*flags.split(), f"--results_dir={tmp_path}").returncode == 0
+    metrics = json.loads((tmp_path / "ordered-auto" / "metrics.json").read_text())
+    assert measured[2] == {"experiment": "later", **metrics}
+
+
+@pytest.mark.xdist_group("study")
+def test_what_is_done_is_not_repeated(whole):
+    before = content(whole)
+    process = start(whole)
+    _, stderr = process.communicate()
+    assert process.returncode == 0
+    assert "4/4" in stderr
+    assert content(whole) == before
+
+
+@pytest.mark.xdist_group("study")
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+def test_a_study_that_was_cut_off_goes_on(sent, whole, tmp_path):
+    process = start(tmp_path)
+    wait_for(lambda: runs(tmp_path))
+    process.send_signal(sent)
+    _, stderr = process.communicate()
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on" in stderr.splitlines()[-1]
+    done = len(runs(tmp_path))
+    assert 1 <= done < 4
+    # A line may have been cut off.
+    with (tmp_path / "results/studies/small/runs.jsonl").open("a") as file:
+        file.write('{"experiment": "lat')
+    process = start(tmp_path)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert f"{done}/4" in stderr
+    assert content(tmp_path) == content(whole)
+
+
+@pytest.mark.xdist_group("study")
+def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
+    process = start(tmp_path)
+    wait_for(lambda: process.poll() is not None or runs(tmp_path))
+    # Threads start them, so they are children of any of them.
+    found = [
+        child
+        for task in Path(f"/proc/{process.pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+    assert found
+    os.kill(int(found[0]), signal.SIGKILL)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert content(tmp_path) == content(whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "No section: 'study'"),
+        ("[study]\nseeds = many\n", "'many'"),
+        (STUDY.replace("epochs=2", "epochs=0"), "later: flag --epochs=0"),
+        (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
+        ("seeds = 2", "no section headers"),
+    ],
+)
+def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
+    (tmp_path / "wrong.ini").write_text(text)
+    result = reproduce(f"--study={tmp_path / 'wrong.ini'}", f"--results_dir={tmp_path}")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert said in line
+    assert f"--study={tmp_path / 'wrong.ini'}" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.ini"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [("--study=/no/such.ini", "/no/such.ini"), ("--study=x.ini --epochs=3", "--epochs")],
+)
+def test_a_mistake_in_the_command_gets_one_line(reproduce, arguments, said):
+    result = reproduce(*arguments.split())
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=str)
+def test_the_studies_of_this_project_are_done(path):
+    asked = study.read(path, Settings())
+    folder = PROJECT / "results" / "studies" / path.stem
+    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    assert [(run["experiment"], run["seed"]) for run in lines] == [
+        (job.experiment, job.settings.seed) for job in asked.jobs
+    ]
+    assert len(asked.jobs) == 30 * len({job.experiment for job in asked.jobs})
+    text = (folder / "README.md").read_text()
+    for name in {job.experiment for job in asked.jobs}:
+        accuracies = [run["held_out_accuracy"] for run in lines if run["experiment"] == name]
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {name} ")]
+        assert row.split("|")[2].strip() == f"{np.mean(accuracies):.1%}"
