@@ -14,9 +14,11 @@ import numpy as np
 import oracle
 import pytest
 import tensorflow.compat.v1 as tf
+from cases import CASES, WIDTH
 from conftest import PROJECT
 
 from experiment import mnist
+from experiment.build import build
 from experiment.events import FILE
 from flags import Settings
 from graph.weights import portable_draw
@@ -120,12 +122,22 @@ def test_the_cosines_are_those_of_numpy(folder, by_numpy):
             assert cosines[epoch] == pytest.approx(expected[box - 1], rel=1e-3, abs=1e-5)
 
 
+BOXES = {"data", "weights", "time_box_1", "time_box_2", "readout", "cost"}
+
+
 def test_the_graph_has_the_post_s_boxes(folder):
     graph, _ = read(folder)
     scopes = {node.name.partition("/")[0] for node in graph.node}
-    boxes = {"data", "weights", "time_box_1", "time_box_2", "readout", "cost"}
     rest = {"manual_back_propagation", "epoch", "quality_of_synthetic_gradients", "save"}
-    assert scopes == boxes | rest
+    assert scopes == BOXES | rest
+
+
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES.keys())
+def test_every_operation_is_in_a_box(settings):
+    operations = build(settings, WIDTH).graph.get_operations()
+    scopes = {op.name.rpartition("/")[0].partition("/")[0] for op in operations}
+    assert scopes > BOXES
+    assert "" not in scopes
 
 
 def test_the_test_images_are_pictures(folder, tmp_path):
