@@ -1,6 +1,9 @@
-import pytest
+import json
 
-from experiment.comparison import NOT_REPRODUCED, REPRODUCED, judge, judge_both
+import pytest
+from conftest import PROJECT
+
+from experiment.comparison import NOT_REPRODUCED, REPRODUCED, judge, judge_both, over_seeds
 
 MANUAL = {
     "mode": "manual", "cost_first": 16.722, "cost_last": 9.854, "test_correct": 8,
@@ -46,3 +49,23 @@ def test_manual_claims_can_fail():
     assert verdicts(judge_both(MANUAL, AUTO, {"feed": 1.0, "auto, feed": 0.9}))[2] == NOT_REPRODUCED
     assert verdicts(judge_both(MANUAL, AUTO, None))[2] == "not judged: run make bench"
     assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, None))[4] == REPRODUCED
+
+
+def test_the_claims_over_the_seeds_of_the_study():
+    folder = PROJECT / "results" / "studies" / "claims"
+    runs = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    right = {
+        mode: [run["test_correct"] for run in runs if run["experiment"] == f"published-{mode}"]
+        for mode in ("manual", "auto")
+    }
+    study = over_seeds(folder)
+    assert study.seeds == len(right["manual"]) == len(right["auto"]) == 30
+    assert study.shows["C4"].startswith(f"{sum(right['auto']) / 30:.1f} (")
+    better = [manual - auto for manual, auto in zip(*right.values(), strict=True)]
+    assert study.shows["C5"].startswith(f"manual − auto: {sum(better) / 30:.1f} (")
+    assert study.shows["C5"].endswith(f"better with {sum(d > 0 for d in better)} of 30")
+    rows = (PROJECT / "results" / "claims.md").read_text().splitlines()
+    assert "over 30 seeds" in rows[0]
+    assert [row.split("|")[5].strip() for row in rows[2:]] == [
+        study.shows.get(f"C{number}", "–") for number in range(1, 7)
+    ]
