@@ -27,7 +27,7 @@ from graph.backprop import Rates
 from graph.network import cost_function
 from graph.weights import Weights
 
-BLOCK = 20
+BLOCK = 25
 
 
 class Delayed(NamedTuple):
@@ -214,12 +214,21 @@ def delayed_manual(
     # The last block may be short; its missing images are never looked at.
     missing = -total % BLOCK
     padding = [[0, missing], [0, 0]]
+    matrices = (weights.w_x, weights.w_rec, weights.w_sg_1, weights.w_sg_2)
 
+    # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
+    # it can tell that there is one image. The variables are read and written in here because XLA
+    # then works in their own memory.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
-    def epoch(
-        images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor, h_0: tf.Tensor, start: State
-    ) -> tuple[tf.Tensor, State]:
+    def epoch(images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
+        h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
+        start = State(
+            h_1,
+            h_2,
+            tf.transpose(weights.w_fc.read_value()),
+            *(matrix.read_value() for matrix in matrices),
+        )
 
         def block(first: tf.Tensor, costs: tf.Tensor, s: State) -> tuple[tf.Tensor, ...]:
             xs = tf.slice(images, [first, 0], [BLOCK, width])
@@ -244,30 +253,17 @@ def delayed_manual(
 
             length = tf.minimum(BLOCK, count - first)
             _, costs, s = tf.while_loop(lambda n, *_: n < length, one, (0, costs, s))
-            matrices = (s.w_x, s.w_rec, s.w_sg_1, s.w_sg_2)
-            return first + BLOCK, costs, State(*s[:3], *(matrix.applied() for matrix in matrices))
+            return first + BLOCK, costs, State(*s[:3], *(delayed.applied() for delayed in s[3:]))
 
         costs = tf.zeros([total + missing], images.dtype)
         _, costs, end = tf.while_loop(lambda first, *_: first < count, block, (0, costs, start))
-        return costs[:total], end
+        h_1, h_2, w_fc, *ends = end
+        writes = [
+            weights.hidden_states.assign(tf.transpose(tf.concat([h_0, h_1, h_2], 0))),
+            weights.w_fc.assign(tf.transpose(w_fc)),
+            *(matrix.assign(value) for matrix, value in zip(matrices, ends, strict=True)),
+        ]
+        with tf.control_dependencies(writes):
+            return tf.identity(costs[:total])
 
-    h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
-    w_x, w_rec, w_sg_1, w_sg_2 = (
-        variable.read_value()
-        for variable in (weights.w_x, weights.w_rec, weights.w_sg_1, weights.w_sg_2)
-    )
-    w_fc = tf.transpose(weights.w_fc.read_value())
-    start = State(h_1, h_2, w_fc, w_x, w_rec, w_sg_1, w_sg_2)
-    # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
-    # it can tell that there is one image.
-    costs, end = epoch(images, labels, tf.constant(total), h_0, start)
-    writes = [
-        weights.hidden_states.assign(tf.transpose(tf.concat([h_0, end.h_1, end.h_2], 0))),
-        weights.w_fc.assign(tf.transpose(end.w_fc)),
-        weights.w_x.assign(end.w_x),
-        weights.w_rec.assign(end.w_rec),
-        weights.w_sg_1.assign(end.w_sg_1),
-        weights.w_sg_2.assign(end.w_sg_2),
-    ]
-    with tf.control_dependencies(writes):
-        return tf.identity(costs)
+    return epoch(images, labels, tf.constant(total))
