@@ -27,6 +27,8 @@ class Settings:
     wiring: str = "published"
     gradient: str = "synthetic"
     synthetic_step: str = "ascend"
+    condition_on_label: bool = False
+    sg_hidden: int = 0
     recurrent_update: str = "outer"
     engine: str = "stepwise"
     epochs: int = 100
@@ -102,6 +104,20 @@ flags.DEFINE_enum(
     "Whether manual mode adds synthetic gradients to the weights, as the post does, or subtracts.",
     **_EXPERIMENT,
 )
+flags.DEFINE_boolean(
+    "condition_on_label",
+    Settings.condition_on_label,
+    "Tell the label to the modules that guess the gradients, as the paper's cDNI does.",
+    **_EXPERIMENT,
+)
+flags.DEFINE_integer(
+    "sg_hidden",
+    Settings.sg_hidden,
+    "Units of a hidden tanh layer in these modules; 0: none, linear as in the post.",
+    lower_bound=0,
+    upper_bound=10_000,
+    **_EXPERIMENT,
+)
 flags.DEFINE_enum(
     "recurrent_update",
     Settings.recurrent_update,
@@ -174,7 +190,8 @@ flags.DEFINE_enum(
     "synthetic_init",
     Settings.synthetic_init,
     ["normal", "zeros"],
-    "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as the paper advises.",
+    "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as the paper advises. (A "
+    "hidden layer before them is drawn in any case.)",
     **_INITIAL,
 )
 
@@ -308,7 +325,8 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
                 raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
-    synthetic = ("synthetic_step", "synthetic_init")
+    modules = ("condition_on_label", "sg_hidden")
+    synthetic = ("synthetic_step", "synthetic_init", *modules)
     if values.mode == "auto":
         refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
@@ -321,8 +339,12 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
                 raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
     else:
         refuse(("recurrent_update",), "it is for --mode=numpy")
-    if values.engine == "delayed" and (values.mode, values.gradient) != ("manual", "synthetic"):
-        raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
+    if values.engine == "delayed":
+        if (values.mode, values.gradient) != ("manual", "synthetic"):
+            raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
+        refuse(modules, "--engine=delayed is for modules like the post's")
+    if values.wiring == "published":
+        refuse(modules, "in --wiring=published a guess and its correction come from two images")
     if values.gradient == "true":
         refuse(synthetic, "--gradient=true uses no synthetic gradients")
         if values.wiring == "published":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from experiment.checkpoint import Checkpoints
+    from experiment.outcome import History
     from flags import Settings
 
 
@@ -86,15 +87,16 @@ def reproduce(
                 import_tensorflow()
             from experiment import session
 
-            def after_epoch(
-                costs: list[float], seconds: float, save: Callable[[str], None]
-            ) -> None:
-                progress(len(costs), costs[-1])
+            def after_epoch(history: "History", save: Callable[[str], None]) -> None:
+                progress(len(history.costs), history.costs[-1])
                 interrupted = signals.received is not None
-                checkpoints.after_epoch(costs, seconds, save, interrupted=interrupted)
+                checkpoints.after_epoch(history, save, interrupted=interrupted)
                 signals.check()
 
-            with Progress(settings.epochs, len(start.costs)) as progress, signals.deferred():
+            with (
+                Progress(settings.epochs, len(start.history.costs)) as progress,
+                signals.deferred(),
+            ):
                 tensorboard = new / "tensorboard" if settings.tensorboard else None
                 outcome = session.run(settings, split, start, after_epoch, tensorboard)
             signals.check()

@@ -22,6 +22,7 @@ from experiment import mnist, results
 from experiment.comparison import markdown
 from experiment.metrics import environment
 from experiment.mnist import Images
+from experiment.outcome import History
 from experiment.quiet import import_tensorflow
 from flags import Settings
 
@@ -122,7 +123,7 @@ def checkpoint_share() -> float:
                 costs.append(session.train_epoch(tf_session, graph, images))
 
         def save() -> None:
-            checkpoints.add(costs, 0.0, lambda prefix: session.save(tf_session, graph, prefix))
+            checkpoints.add(History(costs), lambda prefix: session.save(tf_session, graph, prefix))
 
         ms = measure({"train": train, "save": save}, GROWTH_TURNS, {"train": 1, "save": 1})
     return ms["save"] / ms["train"]

@@ -1,5 +1,6 @@
 """Builds the static graph that the settings ask for, from the pieces in graph/."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -9,7 +10,7 @@ from graph import backprop, network
 from graph.delayed import delayed_manual
 from graph.quality import Quality, quality
 from graph.stepwise import stepwise
-from graph.weights import PIXELS, Weights, declare_weights
+from graph.weights import PIXELS, Weights, declare_hidden_layers, declare_weights
 
 
 class Graph(NamedTuple):
@@ -17,7 +18,8 @@ class Graph(NamedTuple):
 
     Attributes:
         graph: the `tf.Graph` that the rest belongs to.
-        weights: the variables that are trained.
+        weights: the post's variables.
+        variables: all that are trained, by their names: those, and what the post does not have.
         images: the variable that holds the training images, [n, width].
         labels: the variable that holds their labels, [n, 1].
         x: placeholder for an image, [1, width].
@@ -28,12 +30,13 @@ class Graph(NamedTuple):
         train: the operation of one training step.
         epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
             None with `--engine=feed`, which feeds them one by one.
-        saver: saves and restores the weights.
+        saver: saves and restores the variables that are trained.
         quality: of the synthetic gradients of the training images, or None if there are none.
     """
 
     graph: tf.Graph
     weights: Weights
+    variables: dict[str, Any]
     images: Any
     labels: Any
     x: tf.Tensor
@@ -58,21 +61,33 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
-        weights = declare_weights(width, dtype)
+        label, units = settings.condition_on_label, settings.sg_hidden
+        inputs = width + 2 if label else width
+        weights = declare_weights(width, dtype, sg_rows=units or inputs)
+        variables = weights._asdict()
+        hidden: Sequence[Any] = (None, None)
+        if units:
+            layers = declare_hidden_layers(inputs, units, dtype)
+            variables |= layers._asdict()
+            hidden = layers
+        modules = (
+            backprop.Module(weights.w_sg_1, hidden[0], label),
+            backprop.Module(weights.w_sg_2, hidden[1], label),
+        )
         with tf.name_scope("data"):
             x = tf.placeholder(dtype, [1, width], name="x")
             y = tf.placeholder(dtype, [1, 1], name="y")
             images = _training_data("images", settings.train_images, width, dtype)
             labels = _training_data("labels", settings.train_images, 1, dtype)
         forward = _forward(settings, x, weights)
-        cost, train = _training_step(settings, x, y, forward, weights)
+        cost, train = _training_step(settings, x, y, forward, weights, modules)
         epoch = None
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
                 epoch = stepwise(
                     images.read_value(),
                     labels.read_value(),
-                    lambda x, y: _training_step(settings, x, y, None, weights),
+                    lambda x, y: _training_step(settings, x, y, None, weights, modules),
                     # Auto mode has few outer products to gain from, and rounding grows in it.
                     compiled=settings.mode == "manual",
                 )
@@ -85,14 +100,15 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     published=settings.wiring == "published",
                     ascend=_ascend(settings),
                 )
-        saver = tf.train.Saver(weights._asdict())
+        saver = tf.train.Saver(variables)
         of_gradients = None
         if settings.mode == "manual" and settings.gradient == "synthetic":
             with tf.name_scope("quality_of_synthetic_gradients"):
-                of_gradients = quality(images.read_value(), labels.read_value(), weights)
+                of_gradients = quality(images.read_value(), labels.read_value(), weights, modules)
     return Graph(
         graph=graph,
         weights=weights,
+        variables=variables,
         images=images,
         labels=labels,
         x=x,
@@ -133,6 +149,7 @@ def _training_step(
     y: tf.Tensor,
     forward: network.Forward | None,
     weights: Weights,
+    modules: tuple[backprop.Module, backprop.Module],
 ) -> tuple[tf.Tensor, tf.Operation]:
     """One training step.
 
@@ -142,6 +159,7 @@ def _training_step(
         y: its label, [1, 1].
         forward: the forward feed of x if there is one already.
         weights: the variables.
+        modules: that guess the gradients of time boxes 1 and 2.
 
     Returns:
         The cost of the image, a scalar, and the operation that trains.
@@ -158,6 +176,7 @@ def _training_step(
                 x,
                 y,
                 weights,
+                modules,
                 _rates(settings),
                 connected=settings.wiring == "connected",
                 ascend=_ascend(settings),

@@ -2,7 +2,7 @@
 
     <run folder>/checkpoint/epoch-<n>/
         variables.index, variables.data-00000-of-00001    by tf.train.Saver
-        state.json                                        epoch, costs, seconds, settings, digests
+        state.json                                        settings, history, digests
         state.sha256                                      the digest of state.json
 
 A checkpoint is written under another name and renamed when it is complete, and it counts only if
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from experiment.errors import UserError
 from experiment.mnist import Data
+from experiment.outcome import History
 from flags import Settings
 
 KEPT = 2
@@ -31,17 +32,15 @@ class State(NamedTuple):
     """How far a run has come.
 
     Attributes:
-        costs: of the epochs so far.
-        seconds: that they took.
+        history: of the epochs so far.
         variables: the prefix of the files that hold the variables, or None before the first epoch.
     """
 
-    costs: list[float]
-    seconds: float
+    history: History
     variables: Path | None
 
 
-START = State([], 0.0, None)
+START = State(History(), None)
 
 
 class Checkpoints:
@@ -99,8 +98,7 @@ class Checkpoints:
 
     def after_epoch(
         self,
-        costs: list[float],
-        seconds: float,
+        history: History,
         save: Callable[[str], None],
         *,
         interrupted: bool,
@@ -108,24 +106,23 @@ class Checkpoints:
         """Writes a checkpoint if one is due: with `--checkpoint_every=0` none is.
 
         Args:
-            costs: of the epochs so far.
-            seconds: that they took.
+            history: of the epochs so far.
             save: writes the variables to files that begin with a prefix.
             interrupted: whether the run ends here.
 
         Raises:
             UserError: it cannot be written.
         """
-        if self._every and (interrupted or len(costs) % self._every == 0):
+        if self._every and (interrupted or len(history.costs) % self._every == 0):
             try:
-                self.add(costs, seconds, save)
+                self.add(history, save)
             except OSError as error:
                 raise UserError(
                     f"cannot write a checkpoint to {self.folder} ({error.strerror}): make room and "
                     "go on with --resume, or do without, with --checkpoint_every=0"
                 ) from None
 
-    def add(self, costs: list[float], seconds: float, save: Callable[[str], None]) -> None:
+    def add(self, history: History, save: Callable[[str], None]) -> None:
         """Writes a checkpoint, and removes all but the newest few.
 
         Arguments as in `after_epoch`. Raises an OSError if it cannot be written.
@@ -136,13 +133,12 @@ class Checkpoints:
         save(str(new / VARIABLES))
         state = {
             "settings": self._settings,
-            "costs": costs,
-            "seconds": seconds,
+            "history": history._asdict(),
             "digests": _digests(new),
         }
         (new / STATE).write_text(json.dumps(state))
         (new / DIGEST).write_text(_digest(new / STATE))
-        path = self._path(len(costs))
+        path = self._path(len(history.costs))
         # There is one if it was damaged, and the run went on from the one before.
         shutil.rmtree(path, ignore_errors=True)
         new.rename(path)
@@ -162,8 +158,7 @@ class Checkpoints:
             if state["digests"] != _digests(path):
                 raise ValueError
             settings: dict[str, Any] = dict(state["settings"])
-            costs = [float(cost) for cost in state["costs"]]
-            seconds = float(state["seconds"])
+            history = History(**state["history"])
         except (OSError, ValueError, TypeError, KeyError):
             print(f"{path} is damaged: it is left out", file=sys.stderr)
             return None
@@ -177,7 +172,7 @@ class Checkpoints:
                 f"{path} has other settings ({'; '.join(differ)}): give the same flags, or "
                 "--noresume to drop it"
             )
-        return State(costs, seconds, path / VARIABLES)
+        return State(history, path / VARIABLES)
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Events:
         folder.mkdir()
         self._session = session
         self._graph = graph
-        self._weights = session.run(graph.weights)
+        self._weights = session.run(graph.variables)
         with _cannot_write():
             self._file = tf.python_io.TFRecordWriter(str(folder / FILE))
         self._write(tf.Event(file_version="brain.Event:2"))
@@ -59,10 +59,10 @@ class Events:
     def add_epoch(self, epoch: int, cost: float) -> None:
         """Writes what has come of an epoch, counted from 1, and its cost."""
         before = self._weights
-        self._weights = self._session.run(self._graph.weights)
+        self._weights = self._session.run(self._graph.variables)
         updates = [
-            _scalar(f"update_norm/{name}", np.linalg.norm(value - getattr(before, name)))
-            for name, value in self._weights._asdict().items()
+            _scalar(f"update_norm/{name}", np.linalg.norm(value - before[name]))
+            for name, value in self._weights.items()
         ]
         self._summary(epoch, [_scalar("cost", cost), *updates, *self._state()])
 
@@ -90,7 +90,7 @@ class Events:
     def _state(self) -> list[tf.Summary.Value]:
         """Norms and histograms of the weights, and the quality of the synthetic gradients."""
         values = []
-        for name, value in self._weights._asdict().items():
+        for name, value in self._weights.items():
             values.append(_scalar(f"norm/{name}", np.linalg.norm(value)))
             values.append(_histogram(f"weights/{name}", value))
         if self._graph.quality is not None:

@@ -14,8 +14,10 @@ from experiment.mnist import Data, Split
 from experiment.outcome import Outcome, predicted
 from flags import Settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RESAMPLES = 10_000
+# Of the synthetic gradients beside the true ones, in time boxes 1 and 2; as in graph/quality.py.
+QUALITY = ("cosine_1", "cosine_2", "relative_error_1", "relative_error_2")
 
 
 def wilson_interval(right: int, total: int) -> tuple[float, float]:
@@ -67,6 +69,7 @@ def measure(
     cost_difference, prediction_difference = (
         traces.distance(trace, outcome) if trace else (None, None)
     )
+    quality = outcome.quality[-1] if outcome.quality else [None] * len(QUALITY)
     return {
         "schema_version": SCHEMA_VERSION,
         **settings.numeric(),
@@ -79,6 +82,7 @@ def measure(
         "held_out_total": total,
         "held_out_interval_95": wilson_interval(right, total) if total else None,
         "held_out_matches_previous_label": float(np.mean(held_out == previous)) if total else None,
+        **dict(zip((f"{name}_last" for name in QUALITY), quality, strict=True)),
         "trace_max_relative_cost_difference": cost_difference,
         "trace_max_prediction_difference": prediction_difference,
     }

@@ -1,6 +1,7 @@
 """What a run found."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,21 @@ import numpy.typing as npt
 
 from experiment.errors import UserError
 from flags import Settings
+
+
+class History(NamedTuple):
+    """How the epochs went, so far.
+
+    Attributes:
+        costs: per epoch, the sum over the training images, [epochs].
+        quality: of the synthetic gradients after each epoch, cosine_1, cosine_2, error_1, error_2
+            as in `graph.quality`, [epochs, 4]; empty if there are none.
+        seconds: how long training took, and nothing else.
+    """
+
+    costs: Sequence[float] = ()
+    quality: Sequence[Sequence[float]] = ()
+    seconds: float = 0.0
 
 
 class Outcome(NamedTuple):
@@ -18,12 +34,14 @@ class Outcome(NamedTuple):
         test: for each test image p, the probability that its label is 1, [n].
         held_out: p for each held-out image, [n].
         seconds: how long training took, without building and initializing the graph.
+        quality: as in `History`.
     """
 
-    costs: list[float]
+    costs: Sequence[float]
     test: npt.NDArray[np.floating]
     held_out: npt.NDArray[np.floating]
     seconds: float
+    quality: Sequence[Sequence[float]] = ()
 
 
 def predicted(p: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from experiment.folder import cannot_write
 from experiment.log import log_text
+from experiment.metrics import QUALITY
 from experiment.mnist import SIDE, Split
 from experiment.outcome import Outcome, predicted
 from experiment.traces import Trace
@@ -74,6 +75,13 @@ def write(
         (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
         (folder / "diff.md").write_text(diff)
         _draw_cost(folder / "cost", outcome.costs, trace, metrics)
+        if outcome.quality:
+            _write_csv(
+                folder / "gradients.csv",
+                ["epoch", *QUALITY],
+                ([epoch, *quality] for epoch, quality in enumerate(outcome.quality, 1)),
+            )
+            _draw_gradients(folder / "gradients", outcome.quality, metrics)
         _draw_predictions(folder / "predictions", split, outcome, metrics)
     except OSError as error:
         raise cannot_write(folder, error) from None
@@ -130,6 +138,31 @@ def _draw_cost(
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         axes.legend()
+
+
+def _draw_gradients(
+    path: Path, quality: Sequence[Sequence[float]], metrics: dict[str, Any]
+) -> None:
+    """How good the synthetic gradients are beside the true ones, per epoch."""
+    cosines_1, cosines_2, errors_1, errors_2 = zip(*quality, strict=True)
+    epochs = range(1, len(quality) + 1)
+    marker = "." if len(quality) == 1 else ""
+    with drawing(path, 9, 4) as figure:
+        figure.suptitle(f"Synthetic gradients beside the true ones\n{_title(metrics)}")
+        left, right = figure.subplots(1, 2)
+        for axes, pair in ((left, (cosines_1, cosines_2)), (right, (errors_1, errors_2))):
+            for box, values, color in zip((1, 2), pair, (BLUE, VERMILION), strict=True):
+                axes.plot(epochs, values, color=color, marker=marker, label=f"time box {box}")
+            axes.set_xlabel("epoch")
+            axes.set_xlim(left=0)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        left.set_ylabel("cosine of ĝ and t (0: chance)")
+        left.set_ylim(-1.05, 1.05)
+        left.axhline(0, color=GREY, zorder=0)
+        left.legend()
+        right.set_ylabel("relative error |ĝ − t| / |t| (1: that of ĝ = 0)")
+        right.set_yscale("log")
+        right.axhline(1, color=GREY, zorder=0)
 
 
 def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[str, Any]) -> None:

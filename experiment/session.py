@@ -8,22 +8,23 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
+from experiment import gradients
 from experiment.build import Graph, build
 from experiment.checkpoint import START, State
 from experiment.events import Events
 from experiment.mnist import Images, Split
-from experiment.outcome import Outcome, check_finite
+from experiment.outcome import History, Outcome, check_finite
 from flags import Settings
-from graph.weights import portable_draw
+from graph.weights import draw
 
-AfterEpoch = Callable[[list[float], float, Callable[[str], None]], None]
+AfterEpoch = Callable[[History, Callable[[str], None]], None]
 
 
 def run(
     settings: Settings,
     split: Split,
     start: State = START,
-    after_epoch: AfterEpoch = lambda costs, seconds, save: None,
+    after_epoch: AfterEpoch = lambda history, save: None,
     tensorboard: Path | None = None,
 ) -> Outcome:
     """Trains and predicts in one Session.
@@ -32,8 +33,8 @@ def run(
         settings: of the run.
         split: the images.
         start: where it starts.
-        after_epoch: called after each epoch with the costs so far, the seconds that they took, and
-            a function that saves the weights to files that begin with a prefix.
+        after_epoch: called after each epoch with the history so far, and a function that saves the
+            weights to files that begin with a prefix.
         tensorboard: a folder to be made for TensorBoard's events, if they are wanted.
 
     Returns:
@@ -47,24 +48,27 @@ def run(
         initialize(session, graph, settings, split.train)
         if start.variables is not None:
             graph.saver.restore(session, str(start.variables))
-        began = time.perf_counter() - start.seconds
-        costs = list(start.costs)
+        costs, quality = list(start.history.costs), list(start.history.quality)
+        seconds = start.history.seconds
         events = Events(tensorboard, session, graph, costs) if tensorboard else None
         for epoch in range(len(costs) + 1, settings.epochs + 1):
+            began = time.perf_counter()
             cost = train_epoch(session, graph, split.train)
+            seconds += time.perf_counter() - began
             check_finite(settings, epoch, cost)
             costs.append(cost)
+            if graph.quality is not None:
+                quality.append(gradients.quality(session, graph))
             if events:
                 events.add_epoch(epoch, cost)
             after_epoch(
-                costs, time.perf_counter() - began, lambda prefix: save(session, graph, prefix)
+                History(costs, quality, seconds), lambda prefix: save(session, graph, prefix)
             )
-        seconds = time.perf_counter() - began
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
         if events:
             events.finish(settings.epochs, split.test, test, settings.digits)
-    return Outcome(costs, test, held_out, seconds)
+    return Outcome(costs, test, held_out, seconds, quality)
 
 
 def open_session(graph: Graph) -> tf.Session:
@@ -81,13 +85,13 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
     """Gives the variables their initial values, and the graph its training images."""
     values = {graph.images.initial_value: train.x, graph.labels.initial_value: train.y[:, None]}
     if settings.init == "portable":
-        width = graph.x.shape[1]
-        for variable, value in zip(graph.weights, portable_draw(settings.seed, width), strict=True):
-            values[variable.initial_value] = value
+        shapes = {name: variable.shape for name, variable in graph.variables.items()}
+        for name, value in draw(settings.seed, shapes):
+            values[graph.variables[name].initial_value] = value
     if settings.synthetic_init == "zeros":
         for variable in (graph.weights.w_sg_1, graph.weights.w_sg_2):
             values[variable.initial_value] = np.zeros(variable.shape)
-    variables = (*graph.weights, graph.images, graph.labels)
+    variables = (*graph.variables.values(), graph.images, graph.labels)
     session.run([variable.initializer for variable in variables], values)
 
 

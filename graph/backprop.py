@@ -4,13 +4,16 @@ This is the post's "Reason 3: Switch and Compare Between Automatic Differentiati
 `graph.network`. Every gradient is of the cost of one image: d with respect to the readout's z, t_k
 with respect to the hidden state h_k, and ĝ_k, the synthetic gradient, stands in for t_k. In an
 outer product the learning rate is put on a row, which is cheaper than on the matrix.
+
+What an update waits for is always a matrix product: TensorFlow's optimizer rewrites chains of
+elementwise products, and then what bears the name of one may no longer be computed from all of it.
 """
 
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.activations import d_tf_logistic, d_tf_tanh
+from graph.activations import d_tf_logistic, d_tf_tanh, tf_tanh
 from graph.network import Forward, Layer, run_readout, run_time_box, write_hidden_state
 from graph.weights import Weights
 
@@ -27,6 +30,35 @@ class Rates(NamedTuple):
     lr_x: float
     lr_rec: float
     lr_sg: float
+
+
+class Module(NamedTuple):
+    """What guesses the gradient of one time box: the post's, or one of the paper's.
+
+    Attributes:
+        w_sg: the variable Wsg, [inputs, width]; [units, width] if there is a hidden layer.
+        w_hidden: the variable Wh of a hidden layer, [inputs, units], or None as in the post.
+        label: whether the module is told the label (cDNI in the paper): then there are two inputs
+            more than pixels.
+    """
+
+    w_sg: Any
+    w_hidden: Any = None
+    label: bool = False
+
+
+class Guess(NamedTuple):
+    """A synthetic gradient, and what it came from.
+
+    Attributes:
+        s: what goes into the module, [1, inputs].
+        hidden: its hidden layer, z and a [1, units], or None.
+        g: ĝ, [1, width].
+    """
+
+    s: tf.Tensor
+    hidden: Layer | None
+    g: tf.Tensor
 
 
 class Gradients(NamedTuple):
@@ -65,9 +97,44 @@ def d_hidden_state(gradient: tf.Tensor, weight: Any) -> tf.Tensor:
     return tf.matmul(gradient, weight.read_value(), transpose_b=True)
 
 
-def synthetic_gradient(box: Layer, w_sg: Any) -> tf.Tensor:
+def synthetic_gradient(a: tf.Tensor, w_sg: Any) -> tf.Tensor:
     """ĝ = a·Wsg, what the gradient with respect to a may be, [1, width]."""
-    return tf.matmul(box.a, w_sg.read_value())
+    return tf.matmul(a, w_sg.read_value())
+
+
+def guess(box: Layer, y: tf.Tensor, module: Module) -> Guess:
+    """A module's synthetic gradient: ĝ = s·Wsg, or m = tanh(s·Wh), ĝ = m·Wsg.
+
+    Args:
+        box: the time box. Its a is the input s; of a module that is told the label, s is a with
+            1 − y and y beside it.
+        y: the label, [1, 1].
+        module: of this time box.
+    """
+    s = tf.concat([box.a, 1 - y, y], 1) if module.label else box.a
+    if module.w_hidden is None:
+        return Guess(s, None, synthetic_gradient(s, module.w_sg))
+    z = tf.matmul(s, module.w_hidden.read_value())
+    hidden = Layer(z, tf_tanh(z))
+    return Guess(s, hidden, synthetic_gradient(hidden.a, module.w_sg))
+
+
+def learn(guess: Guess, t: tf.Tensor, module: Module, lr_sg: float) -> tf.Operation:
+    """Teaches a module the gradient t [1, width]: a step of gradient descent on ½|ĝ − t|².
+
+    With e = ĝ − t: Wsg −= lr_sg sᵀe. If there is a hidden layer, Wsg −= lr_sg mᵀe and
+    Wh −= lr_sg sᵀ((e·Wsgᵀ) ⊙ (1 − m²)), with the Wsg from before.
+    """
+    e = tf.subtract(guess.g, t)
+    if guess.hidden is None:
+        return module.w_sg.assign_sub(outer(guess.s, lr_sg * e)).op
+    g_hidden = d_hidden_state(e, module.w_sg)  # e·Wsgᵀ
+    update_hidden = module.w_hidden.assign_sub(
+        outer(guess.s, lr_sg * d_time_box(g_hidden, guess.hidden))
+    )
+    with tf.control_dependencies([g_hidden]):
+        update = module.w_sg.assign_sub(outer(guess.hidden.a, lr_sg * e))
+    return tf.group(update, update_hidden)
 
 
 def synthetic_step(variable: Any, change: tf.Tensor, *, ascend: bool) -> tf.Tensor:
@@ -104,10 +171,10 @@ def published_manual(
     h_0, h_1, h_2, box_1, box_2, readout, write_hidden_states = forward
 
     with tf.name_scope("synthetic_gradient_1"):
-        g_1 = synthetic_gradient(box_1, weights.w_sg_1)  # ĝ₁ = a₁·Wsg1
+        g_1 = synthetic_gradient(box_1.a, weights.w_sg_1)  # ĝ₁ = a₁·Wsg1
         u = d_time_box(g_1, box_1)  # u = ĝ₁ ⊙ (1 − a₁²)
     with tf.name_scope("synthetic_gradient_2"):
-        g_2 = synthetic_gradient(box_2, weights.w_sg_2)  # ĝ₂ = a₂·Wsg2
+        g_2 = synthetic_gradient(box_2.a, weights.w_sg_2)  # ĝ₂ = a₂·Wsg2
         v = d_time_box(g_2, box_2)  # v = ĝ₂ ⊙ (1 − a₂²)
     with tf.name_scope("true_gradient_1"):
         t_1 = d_hidden_state(v, weights.w_rec)  # t₁ = v·Wrecᵀ
@@ -132,6 +199,7 @@ def ordered_manual(
     x: tf.Tensor,
     y: tf.Tensor,
     weights: Weights,
+    modules: tuple[Module, Module],
     rates: Rates,
     *,
     connected: bool,
@@ -143,6 +211,7 @@ def ordered_manual(
         x: the image, [1, width].
         y: its label, [1, 1].
         weights: the variables.
+        modules: that guess the gradients of time boxes 1 and 2.
         rates: the learning rates.
         connected: as in `graph.network.ordered`.
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
@@ -151,12 +220,13 @@ def ordered_manual(
         The readout and the operation that does it all. Source: specification §3, `ordered`, whose
         steps the numbers in the code are.
     """
+    module_1, module_2 = modules
     # 1. a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
     h_0, box_1, write_1 = run_time_box(x, weights, 1)
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     with tf.name_scope("update_1"):
-        g_1 = synthetic_gradient(box_1, weights.w_sg_1)
-        u = d_time_box(g_1, box_1)
+        guess_1 = guess(box_1, y, module_1)
+        u = d_time_box(guess_1.g, box_1)
         rec_1 = synthetic_step(weights.w_rec, outer(h_0, rates.lr_rec * u), ascend=ascend)
         x_1 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * u), ascend=ascend)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂, with the weights of 2
@@ -165,23 +235,23 @@ def ordered_manual(
     )
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
     with tf.name_scope("update_2"):
-        g_2 = synthetic_gradient(box_2, weights.w_sg_2)
-        v = d_time_box(g_2, box_2)
+        guess_2 = guess(box_2, y, module_2)
+        v = d_time_box(guess_2.g, box_2)
         rec_2 = synthetic_step(weights.w_rec, outer(h_1, rates.lr_rec * v), ascend=ascend)
         x_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * v), ascend=ascend)
-    # 5. t₁ = v·Wrecᵀ, with the weights of 4
+    # 5. t₁ = v·Wrecᵀ, with the weights of 4; Wsg1 −= lr_sg h₁ᵀ(ĝ₁ − t₁)
     with tf.name_scope("update_synthetic_gradient_1"), tf.control_dependencies([rec_2]):
         t_1 = d_hidden_state(v, weights.w_rec)
-        sg_1 = weights.w_sg_1.assign_sub(outer(h_1, rates.lr_sg * tf.subtract(g_1, t_1)))
+        sg_1 = learn(guess_1, t_1, module_1, rates.lr_sg)
     # 6. p = σ(h₂·Wfc), d = (p − y) p (1 − p)
     h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
     with tf.name_scope("update_readout"):
         d = d_readout(readout, y)
         fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
-    # 7. t₂ = d·Wfcᵀ, with the weights of 6
+    # 7. t₂ = d·Wfcᵀ, with the weights of 6; Wsg2 −= lr_sg h₂ᵀ(ĝ₂ − t₂)
     with tf.name_scope("update_synthetic_gradient_2"), tf.control_dependencies([fc]):
         t_2 = d_hidden_state(d, weights.w_fc)
-        sg_2 = weights.w_sg_2.assign_sub(outer(h_2, rates.lr_sg * tf.subtract(g_2, t_2)))
+        sg_2 = learn(guess_2, t_2, module_2, rates.lr_sg)
     return readout, tf.group(x_2, sg_1, sg_2, write_2)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.backprop import d_hidden_state, d_readout, d_time_box, synthetic_gradient
+from graph.backprop import Module, d_hidden_state, d_readout, d_time_box, guess
 from graph.network import readout_box, time_box
 from graph.weights import Weights
 
@@ -26,7 +26,7 @@ class Quality(NamedTuple):
 
 
 def synthetic_and_true(
-    x: tf.Tensor, y: tf.Tensor, weights: Weights
+    x: tf.Tensor, y: tf.Tensor, weights: Weights, modules: tuple[Module, Module]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The synthetic gradients and the true ones, for the weights as they are.
 
@@ -39,6 +39,7 @@ def synthetic_and_true(
         x: images, [n, width].
         y: their labels, [n, 1].
         weights: the variables; `hidden_states` is read and not written.
+        modules: that guess the gradients of time boxes 1 and 2.
 
     Returns:
         ĝ₁, t₁, ĝ₂, t₂, each [n, width].
@@ -50,8 +51,9 @@ def synthetic_and_true(
     readout = readout_box(box_2.a, weights.w_fc.read_value())
     t_2 = d_hidden_state(d_readout(readout, y), weights.w_fc)  # t₂ = d·Wfcᵀ
     t_1 = d_hidden_state(d_time_box(t_2, box_2), weights.w_rec)  # t₁ = (t₂ ⊙ (1 − a₂²))·Wrecᵀ
-    g_1 = synthetic_gradient(box_1, weights.w_sg_1)  # ĝ₁ = a₁·Wsg1
-    g_2 = synthetic_gradient(box_2, weights.w_sg_2)  # ĝ₂ = a₂·Wsg2
+    g_1, g_2 = (
+        guess(box, y, module).g for box, module in zip((box_1, box_2), modules, strict=True)
+    )
     return g_1, t_1, g_2, t_2
 
 
@@ -67,13 +69,17 @@ def relative_error(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     return tf.where(length > 0, tf.norm(g - t) / length, tf.ones_like(length))
 
 
-def quality(x: tf.Tensor, y: tf.Tensor, weights: Weights) -> Quality:
+def quality(
+    x: tf.Tensor, y: tf.Tensor, weights: Weights, modules: tuple[Module, Module]
+) -> Quality:
     """Compares the synthetic gradients with the true ones.
 
     Arguments as in `synthetic_and_true`.
     """
     # In float32 the squares of a gradient vanish long before the gradient does.
-    g_1, t_1, g_2, t_2 = (tf.cast(g, tf.float64) for g in synthetic_and_true(x, y, weights))
+    g_1, t_1, g_2, t_2 = (
+        tf.cast(g, tf.float64) for g in synthetic_and_true(x, y, weights, modules)
+    )
     return Quality(
         cosine_1=cosine(g_1, t_1),
         cosine_2=cosine(g_2, t_2),

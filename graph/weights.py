@@ -10,9 +10,11 @@ read of a reference variable may be the variable's own memory, which a later wri
 the reader; no control dependency can then tell "before" from "after".
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
 PIXELS = 784
@@ -25,6 +27,9 @@ STANDARD_DEVIATIONS = {
     "w_fc": 0.95 * 0.2,
     "w_sg_1": 0.35 * 0.2,
     "w_sg_2": 0.35 * 0.2,
+    # Not the post's: hidden layers of the synthetic gradients, drawn as these are.
+    "w_sg_hidden_1": 0.35 * 0.2,
+    "w_sg_hidden_2": 0.35 * 0.2,
 }
 
 
@@ -48,33 +53,55 @@ class Weights(NamedTuple):
     w_sg_2: Any
 
 
-def shapes(width: int = PIXELS) -> Weights:
-    """The shape of each variable for images of `width` pixels."""
-    square = (width, width)
-    return Weights((width, 3), square, square, (width, 1), square, square)
+class HiddenLayers(NamedTuple):
+    """Two more variables, of synthetic gradients with a hidden layer, or their shapes.
+
+    Attributes:
+        w_sg_hidden_1: [inputs, units], of time box 1.
+        w_sg_hidden_2: [inputs, units], of time box 2.
+    """
+
+    w_sg_hidden_1: Any
+    w_sg_hidden_2: Any
 
 
-def portable_draw(seed: int, width: int = PIXELS) -> Weights:
+def shapes(width: int = PIXELS, sg_rows: int | None = None) -> Weights:
+    """The shape of each of the post's variables for images of `width` pixels.
+
+    Args:
+        width: pixels per image.
+        sg_rows: of `w_sg_1` and `w_sg_2`, if they are not the post's.
+    """
+    square, synthetic = (width, width), (sg_rows or width, width)
+    return Weights((width, 3), square, square, (width, 1), synthetic, synthetic)
+
+
+def draw(
+    seed: int, shapes: Mapping[str, Sequence[int]]
+) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
     """Draws initial values that are the same for every framework and version.
 
     Args:
-        seed: of the one `numpy.random.RandomState` that all six are drawn from, in order.
-        width: pixels per image.
+        seed: of the one `numpy.random.RandomState` that all are drawn from, in order.
+        shapes: of the variables, by their names.
 
-    Returns:
-        Float32 arrays of `shapes(width)`. Source: specification §2, "the portable draw".
+    Yields:
+        A name and float32 values. Source: specification §2, "the portable draw".
     """
     random = np.random.RandomState(seed)
-    return Weights(
-        *(
-            np.float32(random.standard_normal(shape) * STANDARD_DEVIATIONS[name])
-            for name, shape in shapes(width)._asdict().items()
-        )
-    )
+    for name, shape in shapes.items():
+        yield name, np.float32(random.standard_normal(shape) * STANDARD_DEVIATIONS[name])
 
 
-def declare_weights(width: int = PIXELS, dtype: tf.DType = tf.float32) -> Weights:
-    """Declares the six variables in the current graph, each drawn with `tf.random_normal`.
+def portable_draw(seed: int, width: int = PIXELS) -> Weights:
+    """The portable draw of the post's six variables: float32 arrays of `shapes(width)`."""
+    return Weights(**dict(draw(seed, shapes(width)._asdict())))
+
+
+def declare_weights(
+    width: int = PIXELS, dtype: tf.DType = tf.float32, sg_rows: int | None = None
+) -> Weights:
+    """Declares the post's six variables in the current graph.
 
     The draws take the graph's seed (`tf.set_random_seed`). To start from other values, feed them
     over `variable.initial_value` while the initializers run: fed, they leave no constants behind.
@@ -82,18 +109,29 @@ def declare_weights(width: int = PIXELS, dtype: tf.DType = tf.float32) -> Weight
     Args:
         width: pixels per image.
         dtype: of all six; float64 is for checks of the gradients.
+        sg_rows: as in `shapes`.
 
     Returns:
-        Resource variables of `shapes(width)`.
+        Resource variables of `shapes(width, sg_rows)`.
     """
     with tf.name_scope("weights"):
         return Weights(
             *(
-                tf.Variable(
-                    tf.random_normal(shape, stddev=STANDARD_DEVIATIONS[name], dtype=dtype),
-                    name=name,
-                    use_resource=True,
-                )
-                for name, shape in shapes(width)._asdict().items()
+                _declare(name, shape, dtype)
+                for name, shape in shapes(width, sg_rows)._asdict().items()
             )
         )
+
+
+def declare_hidden_layers(inputs: int, units: int, dtype: tf.DType = tf.float32) -> HiddenLayers:
+    """Declares the hidden layers of the synthetic gradients, [inputs, units] each."""
+    with tf.name_scope("hidden_layers"):
+        return HiddenLayers(
+            *(_declare(name, (inputs, units), dtype) for name in HiddenLayers._fields)
+        )
+
+
+def _declare(name: str, shape: Sequence[int], dtype: tf.DType) -> Any:
+    """A variable drawn with `tf.random_normal`."""
+    initial = tf.random_normal(shape, stddev=STANDARD_DEVIATIONS[name], dtype=dtype)
+    return tf.Variable(initial, name=name, use_resource=True)

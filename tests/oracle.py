@@ -71,6 +71,44 @@ def ordered_manual(settings, x, y, w):
     return cost
 
 
+def module(settings, number, a, y, w):
+    """What goes into a module of synthetic gradients, what goes into its last layer, and ĝ."""
+    s = np.concatenate([a, [1 - y, y]]) if settings.condition_on_label else a
+    m = np.tanh(s @ w[f"w_sg_hidden_{number}"]) if settings.sg_hidden else s
+    return s, m, m @ w[f"w_sg_{number}"]
+
+
+def learn(settings, number, s, m, g, t, w):
+    e = g - t
+    if settings.sg_hidden:
+        back = (w[f"w_sg_{number}"] @ e) * (1 - m**2)
+        w[f"w_sg_hidden_{number}"] -= settings.lr_sg * np.outer(s, back)
+    w[f"w_sg_{number}"] -= settings.lr_sg * np.outer(m, e)
+
+
+def ordered_manual_of_the_paper(settings, x, y, w):
+    """`ordered_manual` with modules that the post does not have."""
+    lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
+    h_0 = w["hidden_states"][:, 0].copy()
+    a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
+    s_1, m_1, g_1 = module(settings, 1, a_1, y, w)
+    u = g_1 * (1 - a_1**2)
+    w["w_rec"] += lr_rec * np.outer(h_0, u)
+    w["w_x"] += lr_rec * np.outer(x, u)
+    a_2 = np.tanh(x @ w["w_x"] + a_1 @ w["w_rec"])
+    s_2, m_2, g_2 = module(settings, 2, a_2, y, w)
+    v = g_2 * (1 - a_2**2)
+    w["w_rec"] += lr_rec * np.outer(a_1, v)
+    w["w_x"] += lr_rec * np.outer(x, v)
+    learn(settings, 1, s_1, m_1, g_1, w["w_rec"] @ v, w)
+    p = sigma(a_2 @ w["w_fc"][:, 0])
+    d = (p - y) * p * (1 - p)
+    w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
+    learn(settings, 2, s_2, m_2, g_2, d * w["w_fc"][:, 0], w)
+    write(w, a_1, a_2)
+    return (p - y) ** 2 / 2
+
+
 def auto(settings, x, y, w):
     """`published` and `ordered`: only the readout and h₂ get a gradient."""
     _, _, h_2, a_1, a_2, p = forward(settings, x, w)
@@ -106,6 +144,8 @@ def step(settings, x, y, w):
         return auto(settings, x, y, w)
     if settings.wiring == "published":
         return published_manual(settings, x, y, w)
+    if settings.condition_on_label or settings.sg_hidden:
+        return ordered_manual_of_the_paper(settings, x, y, w)
     return ordered_manual(settings, x, y, w)
 
 
@@ -119,12 +159,14 @@ def predict(settings, images, w):
     return np.array(ps)
 
 
-def synthetic_and_true(x, y, w):
+def synthetic_and_true(settings, x, y, w):
     """ĝ₁, t₁, ĝ₂, t₂ of one image."""
     _, a_1, a_2, _, _, p = ordered_forward(x, w)
     t_2 = (p - y) * p * (1 - p) * w["w_fc"][:, 0]
     t_1 = w["w_rec"] @ (t_2 * (1 - a_2**2))
-    return a_1 @ w["w_sg_1"], t_1, a_2 @ w["w_sg_2"], t_2
+    *_, g_1 = module(settings, 1, a_1, y, w)
+    *_, g_2 = module(settings, 2, a_2, y, w)
+    return g_1, t_1, g_2, t_2
 
 
 def cosine(a, b):
@@ -132,7 +174,7 @@ def cosine(a, b):
     return a @ b / lengths if lengths else 0.0
 
 
-def mean_cosines(images, labels, w):
+def mean_cosines(settings, images, labels, w):
     """Of the synthetic and the true gradient, in time boxes 1 and 2."""
-    pairs = [synthetic_and_true(x, y, w) for x, y in zip(images, labels, strict=True)]
+    pairs = [synthetic_and_true(settings, x, y, w) for x, y in zip(images, labels, strict=True)]
     return np.mean([(cosine(g_1, t_1), cosine(g_2, t_2)) for g_1, t_1, g_2, t_2 in pairs], axis=0)

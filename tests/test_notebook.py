@@ -113,7 +113,7 @@ def test_the_cosines_are_those_of_numpy(executed, manual_by_numpy, split):
     _, found = executed
     assert len(found["quality"]) == EPOCHS + 1
     for w, quality in zip(manual_by_numpy, found["quality"][::EPOCHS], strict=True):
-        expected = oracle.mean_cosines(*split.train, w)
+        expected = oracle.mean_cosines(Settings(), *split.train, w)
         assert quality[:2] == pytest.approx(expected, rel=1e-3, abs=1e-5)
     learned = found["learning"]
     assert learned["synthetic gradient"][0] == [0, 0, 1, 1]

@@ -154,7 +154,7 @@ def test_a_signal_ends_the_run_after_its_epoch(sent, status, whole, former, trie
     assert "epochs=5000 there, 12 here" in refused.stderr
     # Without --checkpoint_every there would be none at such an epoch but by chance.
     state = json.loads((results_dir / NAME / f"checkpoint/epoch-{epoch}/state.json").read_text())
-    assert len(state["costs"]) == epoch
+    assert len(state["history"]["costs"]) == epoch
     result = finish(results_dir, "--noresume")
     assert result.returncode == 0
     assert content(results_dir) == whole

@@ -79,7 +79,7 @@ def by_numpy():
         if epoch:
             for x, y in zip(*train, strict=True):
                 oracle.step(SETTINGS, x, y, w)
-        cosines = oracle.mean_cosines(*train, w)
+        cosines = oracle.mean_cosines(SETTINGS, *train, w)
         moments.append(({name: value.copy() for name, value in w.items()}, cosines))
     return moments
 

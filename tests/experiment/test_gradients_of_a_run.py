@@ -58,10 +58,12 @@ def test_an_epoch_s_figures_are_those_of_numpy(split):
     # Synthetic gradients that begin at zero point nowhere, and are all wrong.
     assert figures[0] == (0, 0, 1, 1)
     w = {name: value.astype(np.float64) for name, value in weights._asdict().items()}
-    pairs = [oracle.synthetic_and_true(x, y, w) for x, y in zip(*split.train, strict=True)]
+    pairs = [
+        oracle.synthetic_and_true(SETTINGS, x, y, w) for x, y in zip(*split.train, strict=True)
+    ]
     g_1, t_1, g_2, t_2 = (np.array(rows) for rows in zip(*pairs, strict=True))
     expected = (
-        *oracle.mean_cosines(*split.train, w),
+        *oracle.mean_cosines(SETTINGS, *split.train, w),
         np.linalg.norm(g_1 - t_1) / np.linalg.norm(t_1),
         np.linalg.norm(g_2 - t_2) / np.linalg.norm(t_2),
     )

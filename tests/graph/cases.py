@@ -1,14 +1,13 @@
 """Every kind of training step, on a small network."""
 
 from flags import Settings
-from graph.weights import shapes
 
 WIDTH = 7
 # Rates so large that every term of every update shows in the numbers. The optimizer keeps its own
 # in float32, so lr_auto is a number that float32 can hold.
 RATES = {"lr_x": 0.7, "lr_rec": 0.3, "lr_sg": 0.5, "lr_auto": 0.875}
 CASES = {
-    "-".join(values.values()): Settings(**values, **RATES)
+    "-".join(map(str, values.values())): Settings(**values, **RATES)
     for values in (
         {"wiring": "published", "mode": "manual"},
         {"wiring": "published", "mode": "manual", "synthetic_step": "descend"},
@@ -18,21 +17,27 @@ CASES = {
         {"wiring": "ordered", "mode": "auto"},
         {"wiring": "ordered", "mode": "manual", "gradient": "true"},
         {"wiring": "connected", "mode": "manual"},
+        {"wiring": "connected", "mode": "manual", "condition_on_label": True},
+        {"wiring": "ordered", "mode": "manual", "sg_hidden": 4},
+        {
+            "wiring": "connected", "mode": "manual", "condition_on_label": True, "sg_hidden": 3,
+            "synthetic_step": "descend",
+        },
         {"wiring": "connected", "mode": "auto"},
         {"wiring": "connected", "mode": "manual", "gradient": "true"},
     )
-}
+}  # fmt: skip
 
 
-def initial_values(random):
-    return {name: random.standard_normal(shape) for name, shape in shapes(WIDTH)._asdict().items()}
+def initial_values(random, graph):
+    return {
+        name: random.standard_normal(variable.shape) for name, variable in graph.variables.items()
+    }
 
 
 def initialize(tf_session, graph, values, images=None, labels=None):
-    feed = {
-        variable.initial_value: values[name] for name, variable in graph.weights._asdict().items()
-    }
+    feed = {variable.initial_value: values[name] for name, variable in graph.variables.items()}
     if images is not None:
         feed |= {graph.images.initial_value: images, graph.labels.initial_value: labels}
-    variables = (*graph.weights, graph.images, graph.labels)
+    variables = (*graph.variables.values(), graph.images, graph.labels)
     tf_session.run([variable.initializer for variable in variables], feed)

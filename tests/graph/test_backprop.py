@@ -8,7 +8,7 @@ import oracle
 import pytest
 import tensorflow.compat.v1 as tf
 from cases import CASES, WIDTH, initial_values, initialize
-from ordering import accesses, unordered
+from ordering import accesses, executed, unordered
 
 from experiment.build import build
 from flags import Settings
@@ -20,8 +20,8 @@ each_case = pytest.mark.parametrize("settings", CASES.values(), ids=CASES.keys()
 @pytest.mark.parametrize("threads", [1, 8])
 def test_steps_equal_numpy(settings, threads):
     random = np.random.RandomState(1)
-    expected = initial_values(random)
     graph = build(settings, WIDTH, tf.float64)
+    expected = initial_values(random, graph)
     config = tf.ConfigProto(inter_op_parallelism_threads=threads, use_per_session_threads=True)
     with tf.Session(graph=graph.graph, config=config) as tf_session:
         initialize(tf_session, graph, expected)
@@ -30,7 +30,7 @@ def test_steps_equal_numpy(settings, threads):
             feed = {graph.x: [x], graph.y: [[y]]}
             cost, _ = tf_session.run([graph.cost, graph.train], feed)
             np.testing.assert_allclose(cost, oracle.step(settings, x, y, expected), rtol=1e-10)
-            actual = tf_session.run(graph.weights)._asdict()
+            actual = tf_session.run(graph.variables)
             for name, value in expected.items():
                 np.testing.assert_allclose(actual[name], value, rtol=1e-9, err_msg=name)
 
@@ -38,9 +38,9 @@ def test_steps_equal_numpy(settings, threads):
 @each_case
 def test_prediction_equals_numpy(settings):
     random = np.random.RandomState(2)
-    expected = initial_values(random)
-    images = random.standard_normal((5, WIDTH))
     graph = build(settings, WIDTH, tf.float64)
+    expected = initial_values(random, graph)
+    images = random.standard_normal((5, WIDTH))
     with tf.Session(graph=graph.graph) as tf_session:
         initialize(tf_session, graph, expected)
         actual = [
@@ -67,8 +67,21 @@ def test_every_read_and_write_is_ordered(settings):
     assert unordered(training) == []
     assert unordered(prediction) == []
     synthetic = settings.mode == "manual" and settings.gradient == "synthetic"
-    assert len(touched(training)) == (6 if synthetic else 4)
+    hidden = 2 if settings.sg_hidden else 0
+    assert len(touched(training)) == (6 + hidden if synthetic else 4)
     assert len(touched(prediction)) == 4
+
+
+@each_case
+def test_every_read_and_write_is_still_ordered_when_tensorflow_has_rewritten_the_graph(settings):
+    graph = build(settings, WIDTH)
+    with tf.Session(graph=graph.graph) as tf_session:
+        initialize(tf_session, graph, initial_values(np.random.RandomState(1), graph))
+        feed = {graph.x: np.ones((1, WIDTH)), graph.y: [[1]]}
+        for fetches in ([graph.cost, graph.train], [graph.p, graph.feed_forward]):
+            operations = executed(tf_session, fetches, feed)
+            assert unordered(operations) == []
+            assert len(touched(operations)) >= 4
 
 
 def test_each_control_dependency_is_needed(monkeypatch):
@@ -93,7 +106,7 @@ def test_each_control_dependency_is_needed(monkeypatch):
     monkeypatch.setattr(tf, "control_dependencies", without_the_dropped)
     whole = {name: state(settings) for name, settings in CASES.items()}
     places = sorted(seen)
-    assert len(places) == 15
+    assert len(places) == 16
     for dropped in places:
         assert any(state(settings) != whole[name] for name, settings in CASES.items()), dropped
 

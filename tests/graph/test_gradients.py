@@ -127,3 +127,52 @@ def test_central_differences(width, seed, y):
         for i in range(width):
             slope = (cost(0, (i, 0), step) - cost(0, (i, 0), -step)) / (2 * step)
             assert by_hand["h_0"][0, i] == pytest.approx(slope, rel=1e-5, abs=1e-9)
+
+
+@hypothesis_settings(max_examples=8, deadline=None)
+@given(
+    width=st.integers(1, 4),
+    units=st.integers(0, 3),
+    label=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+    y=st.sampled_from([0.0, 1.0]),
+)
+def test_what_a_module_learns(width, units, label, seed, y):
+    """The change of a module's weights at rate 1 is minus the gradient of ½|ĝ − t|²."""
+    random = np.random.RandomState(seed)
+    inputs = width + 2 if label else width
+    z, t = random.standard_normal((2, 1, width))
+    values = [random.standard_normal((units or inputs, width))]
+    if units:
+        values.append(random.standard_normal((inputs, units)))
+    with tf.Graph().as_default(), tf.Session() as session:
+        variables = [tf.Variable(value, use_resource=True) for value in values]
+        module = backprop.Module(*variables, label=label)
+        box = network.Layer(tf.constant(z), tf.tanh(z))
+        guess = backprop.guess(box, tf.constant([[y]], tf.float64), module)
+        loss = tf.reduce_sum((guess.g - t) ** 2) / 2
+        gradients = tf.gradients(loss, variables)
+        learn = backprop.learn(guess, tf.constant(t), module, lr_sg=1.0)
+        session.run(tf.global_variables_initializer())
+        by_tensorflow = session.run(gradients)
+        session.run(learn)
+        by_hand = [
+            before - after for before, after in zip(values, session.run(variables), strict=True)
+        ]
+        step = 1e-6
+        session.run(tf.global_variables_initializer())
+        for variable, value, one, other in zip(
+            variables, values, by_hand, by_tensorflow, strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+            def moved(place, change, variable=variable, value=value):
+                changed = value.copy()
+                changed[place] += change
+                variable.load(changed, session)
+                return session.run(loss)
+
+            for place in np.ndindex(value.shape):
+                slope = (moved(place, step) - moved(place, -step)) / (2 * step)
+                assert one[place] == pytest.approx(slope, rel=1e-5, abs=1e-7)
+            variable.load(value, session)

@@ -11,6 +11,7 @@ from ordering import READS, accesses
 
 from experiment.build import build
 from graph import network
+from graph.backprop import Module
 from graph.quality import cosine, quality, relative_error, synthetic_and_true
 from graph.weights import declare_weights
 
@@ -22,25 +23,34 @@ SYNTHETIC = {
 }
 
 
-def small_network(seed):
+POST = SYNTHETIC["published-manual"]
+
+
+def small_network(seed, graph):
     random = np.random.RandomState(seed)
-    values = initial_values(random)
+    values = initial_values(random, graph)
     return values, random.standard_normal((TOTAL, WIDTH)), random.randint(0, 2, (TOTAL, 1))
+
+
+def post_modules(weights):
+    return Module(weights.w_sg_1), Module(weights.w_sg_2)
 
 
 @pytest.mark.parametrize("settings", SYNTHETIC.values(), ids=SYNTHETIC.keys())
 def test_quality_equals_numpy_in_every_wiring(settings):
-    values, images, labels = small_network(1)
     graph = build(settings, WIDTH, tf.float64)
+    values, images, labels = small_network(1, graph)
     with tf.Session(graph=graph.graph) as session:
         initialize(session, graph, values, images, labels)
         # Then the hidden states are not those of the start, and the weights have changed.
         session.run(graph.epoch)
-        w = session.run(graph.weights)._asdict()
+        w = session.run(graph.variables)
         actual = session.run(graph.quality)
-        for name, value in session.run(graph.weights)._asdict().items():
+        for name, value in session.run(graph.variables).items():
             np.testing.assert_array_equal(value, w[name], err_msg=name)
-    pairs = [oracle.synthetic_and_true(x, y, w) for x, (y,) in zip(images, labels, strict=True)]
+    pairs = [
+        oracle.synthetic_and_true(settings, x, y, w) for x, (y,) in zip(images, labels, strict=True)
+    ]
     g_1, t_1, g_2, t_2 = (np.array(rows) for rows in zip(*pairs, strict=True))
     np.testing.assert_allclose(actual.cosine_1, list(map(oracle.cosine, g_1, t_1)), rtol=1e-9)
     np.testing.assert_allclose(actual.cosine_2, list(map(oracle.cosine, g_2, t_2)), rtol=1e-9)
@@ -49,12 +59,12 @@ def test_quality_equals_numpy_in_every_wiring(settings):
 
 
 def test_the_true_gradients_are_those_of_automatic_differentiation():
-    values, images, labels = small_network(2)
+    values, images, labels = small_network(2, build(POST, WIDTH))
     with tf.Graph().as_default(), tf.Session() as session:
         x = tf.placeholder(tf.float64, [None, WIDTH])
         y = tf.placeholder(tf.float64, [None, 1])
         weights = declare_weights(WIDTH, tf.float64)
-        _, t_1, _, t_2 = synthetic_and_true(x, y, weights)
+        _, t_1, _, t_2 = synthetic_and_true(x, y, weights, post_modules(weights))
         one = tf.placeholder(tf.float64, [1, WIDTH])
         forward = network.ordered(one, weights, connected=True)
         cost = network.cost_function(forward.readout.a, y)
@@ -69,7 +79,7 @@ def test_the_true_gradients_are_those_of_automatic_differentiation():
 
 
 def test_nothing_is_written():
-    graph = build(SYNTHETIC["published-manual"], WIDTH)
+    graph = build(POST, WIDTH)
     found, _ = accesses([tensor.op for tensor in graph.quality])
     operations = {op.type for of_one_variable in found.values() for op in of_one_variable}
     assert operations == READS
@@ -98,10 +108,11 @@ def test_gradients_of_zero():
 
 def test_gradients_that_all_but_vanish_have_a_direction():
     """In float32 the square of 1e-25 is zero."""
-    values, images, labels = small_network(3)
+    values, images, labels = small_network(3, build(POST, WIDTH))
     with tf.Graph().as_default(), tf.Session() as session:
         weights = declare_weights(WIDTH)
-        figures = quality(tf.constant(images, tf.float32), tf.constant(labels, tf.float32), weights)
+        x, y = tf.constant(images, tf.float32), tf.constant(labels, tf.float32)
+        figures = quality(x, y, weights, post_modules(weights))
         for name, variable in weights._asdict().items():
             value = values[name] * (1e-25 if name == "w_fc" else 1)
             session.run(variable.initializer, {variable.initial_value: value})
