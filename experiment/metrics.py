@@ -61,6 +61,7 @@ def measure(
         The schema's version, the settings and the figures. Accuracies are shares from 0 to 1; None
         stands where there is nothing to measure.
     """
+    test_correct = int(np.sum(predicted(outcome.test) == split.test.y))
     held_out = predicted(outcome.held_out)
     total = len(held_out)
     right = int(np.sum(held_out == split.held_out.y))
@@ -76,8 +77,9 @@ def measure(
         "data_sha_256": data.sha_256,
         "cost_first": outcome.costs[0],
         "cost_last": outcome.costs[-1],
-        "test_correct": int(np.sum(predicted(outcome.test) == split.test.y)),
+        "test_correct": test_correct,
         "test_total": len(outcome.test),
+        "test_accuracy": test_correct / len(outcome.test),
         "held_out_accuracy": right / total if total else None,
         "held_out_total": total,
         "held_out_interval_95": wilson_interval(right, total) if total else None,

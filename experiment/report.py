@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from experiment import comparison, mnist, table, traces
+from experiment import comparison, mnist, study, table, traces
+from experiment.metrics import Spread, spread
 from experiment.mnist import SIDE, Split
 from flags import Settings
 
 RESULTS = table.RESULTS
+STUDIES = table.PROJECT / "presets" / "studies"
 OFFSETS = range(-3, 4)
 # A stretch of the test images on which published-auto answers for the image before each time.
 STRIP = range(8, 15)
@@ -99,6 +101,43 @@ def read_costs(folder: Path) -> list[float]:
         return [float(row["cost"]) for row in csv.DictReader(file)]
 
 
+class Points(NamedTuple):
+    """A study on the page.
+
+    Attributes:
+        seeds: how many.
+        low: where the picture's axis begins, in percent; it ends at 100.
+        values: the accuracy of every run, by experiment, [seeds], shares from 0 to 1.
+        spreads: of each experiment.
+        differences: the spread of each difference between two experiments, by its name.
+    """
+
+    seeds: int
+    low: int
+    values: dict[str, list[float]]
+    spreads: dict[str, Spread]
+    differences: dict[str, Spread]
+
+
+def points(results: Path, name: str) -> Points:
+    """What the study of this name shows."""
+    asked = study.read(STUDIES / f"{name}.ini", Settings())
+    lines = (results / "studies" / name / study.RUNS).read_text().splitlines()
+    accuracy = study.figures([json.loads(line) for line in lines], study.ACCURACY[asked.images][0])
+    values = {experiment: list(map(float, found)) for experiment, found in accuracy.items()}
+    worst = min(min(found) for found in values.values())
+    return Points(
+        seeds=len(next(iter(values.values()))),
+        low=int(20 * worst) * 5,
+        values=values,
+        spreads={experiment: spread(found) for experiment, found in accuracy.items()},
+        differences={
+            difference: spread(by_seed)
+            for difference, by_seed in study.compared(asked, accuracy).items()
+        },
+    )
+
+
 def content(results: Path, split: Split) -> dict[str, Any]:
     """What the template shows.
 
@@ -106,7 +145,7 @@ def content(results: Path, split: Split) -> dict[str, Any]:
         results: the folder of all results.
         split: the post's.
     """
-    runs = table.read_all()
+    runs = table.read_all(table.EXPERIMENTS)
     recorded = {trace.settings.name: list(trace.costs) for trace in traces.load()}
     bench = json.loads((results / "bench.json").read_text())
     graphs = [name for name, run in runs.items() if run.metrics["mode"] != "numpy"]
@@ -129,6 +168,7 @@ def content(results: Path, split: Split) -> dict[str, Any]:
         "costs": {name: read_costs(results / name) for name in runs},
         "recorded": recorded,
         "curve": curve,
+        "studies": {name: points(results, name) for name in ("claims", "synthetic")},
         "faults_header": table.FAULTS_HEADER,
         "faults": table.faults(runs),
         "bench": bench,

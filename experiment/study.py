@@ -1,7 +1,8 @@
 """A study: every experiment of a file, over many seeds.
 
     [study]            seeds = N, for the seeds 0 to N − 1
-    [experiments]      name = flags
+                       images = held_out or test, those that experiments are compared on
+    [experiments]      name = flags; the path of a --flagfile is taken from the study's folder
     [differences]      name = the experiment that it is compared with, seed by seed
 
 What each run measured is a line of <results_dir>/studies/<study>/runs.jsonl, and the run is not
@@ -10,6 +11,7 @@ repeated while that is there. When the last one has ended, what they all show is
 
 import configparser
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +30,11 @@ from experiment.workers import Job, on_processes
 from flags import Settings
 
 RUNS = "runs.jsonl"
+# The share of the images that are right, from metrics.json, and what these images are called.
+ACCURACY = {
+    "held_out": ("held_out_accuracy", "held out"),
+    "test": ("test_accuracy", "test images"),
+}
 
 
 class Study(NamedTuple):
@@ -35,11 +42,13 @@ class Study(NamedTuple):
 
     Attributes:
         name: of the file, without its ending.
+        images: `held_out` or `test`, which of them the experiments are compared on.
         jobs: every experiment with every seed; all experiments of a seed, then those of the next.
         differences: pairs of experiments; the second is subtracted from the first.
     """
 
     name: str
+    images: str
     jobs: list[Job]
     differences: list[tuple[str, str]]
 
@@ -58,6 +67,7 @@ def read(path: Path, settings: Settings) -> Study:
     try:
         parser.read_string(path.read_text(), source=str(path))
         seeds = parser.getint("study", "seeds")
+        images = parser["study"]["images"]
         experiments = dict(parser["experiments"])
         differences = list(parser["differences"].items())
     except OSError as error:
@@ -65,6 +75,8 @@ def read(path: Path, settings: Settings) -> Study:
     except (configparser.Error, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
+    if images not in ACCURACY:
+        raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
     if unknown := {name for pair in differences for name in pair} - set(experiments):
         raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
     data = [f"--data_dir={settings.data_dir}"]
@@ -72,15 +84,17 @@ def read(path: Path, settings: Settings) -> Study:
         data.append("--allow_other_data")
 
     def job(name: str, seed: int) -> Job:
+        own = [
+            re.sub("^--flagfile=", f"--flagfile={path.parent}/", flag)
+            for flag in experiments[name].split()
+        ]
         try:
-            return Job(
-                name, flags.parse([str(path), *data, *experiments[name].split(), f"--seed={seed}"])
-            )
+            return Job(name, flags.parse([str(path), *data, *own, f"--seed={seed}"]))
         except UserError as error:
             raise UserError(f"--study={path}, {name}: {error}") from None
 
     jobs = [job(name, seed) for seed in range(seeds) for name in experiments]
-    return Study(path.stem, jobs, differences)
+    return Study(path.stem, images, jobs, differences)
 
 
 def run(study: Study, folder: Path) -> None:
@@ -144,78 +158,95 @@ def _write_runs(path: Path, study: Study, done: dict[tuple[str, str], dict[str, 
 
 
 def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
-    """One figure of metrics.json, for each experiment [seeds]."""
+    """One figure of metrics.json, for each experiment [seeds]; NaN where it has none."""
     values: dict[str, list[float]] = {}
     for measured in runs:
         values.setdefault(measured["experiment"], []).append(measured[name])
-    return {experiment: np.array(found) for experiment, found in values.items()}
+    return {experiment: np.array(found, float) for experiment, found in values.items()}
 
 
-def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Writes README.md, points.png and points.svg.
+def compared(
+    study: Study, accuracy: dict[str, npt.NDArray[np.float64]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Each of the study's differences, by its name, seed by seed, [seeds]."""
+    return {f"{one} − {other}": accuracy[one] - accuracy[other] for one, other in study.differences}
+
+
+def _mean(values: npt.NDArray[np.float64], form: str) -> str:
+    """The mean of values [seeds] with its interval, or a dash where there are none."""
+    if np.isnan(values).any():
+        return "–"
+    found = spread(values)
+    return f"{found.mean:{form}} ({found.low:{form}} to {found.high:{form}})"
+
+
+def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
+    """What all runs of a study show, and what the differences are: two tables in Markdown.
 
     Args:
         study: that the runs are of.
         runs: what each measured, experiment and metrics.json, in the order of the study.
-        folder: where to.
     """
-    held_out = figures(runs, "held_out_accuracy")
-    test = figures(runs, "test_correct")
+    figure, called = ACCURACY[study.images]
+    accuracy = figures(runs, figure)
     first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
-    seeds = len(next(iter(held_out.values())))
-    rows = []
-    for name, values in held_out.items():
-        accuracy, right = spread(values), spread(test[name])
-        rows.append(
-            (
-                name,
-                f"{accuracy.mean:.1%}",
-                f"{accuracy.low:.1%} to {accuracy.high:.1%}",
-                f"{100 * accuracy.deviation:.1f}",
-                f"{right.mean:.1f} ({right.low:.1f} to {right.high:.1f})",
-                f"{first[name].mean():.3f} → {last[name].mean():.3f}",
-            )
-        )
+    columns = {f"{called} right, mean (95 %)": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
+    columns["standard deviation, points"] = {
+        name: f"{100 * spread(values).deviation:.1f}" for name, values in accuracy.items()
+    }
+    columns["cost, first → last epoch"] = {
+        name: f"{first[name].mean():.3f} → {last[name].mean():.3f}" for name in accuracy
+    }
+    if study.images == "held_out":
+        right, total = figures(runs, "test_correct"), runs[0]["test_total"]
+        columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
+    for box in (1, 2):
+        cosines = figures(runs, f"cosine_{box}_last")
+        columns[f"cosine (ĝ, t), time box {box}"] = {n: _mean(v, ".2f") for n, v in cosines.items()}
+    experiments = markdown(
+        ("experiment", *columns),
+        [(name, *(column[name] for column in columns.values())) for name in accuracy],
+    )
+    if not study.differences:
+        return experiments
     differences = []
-    for one, other in study.differences:
-        by_seed = held_out[one] - held_out[other]
+    for name, by_seed in compared(study, accuracy).items():
         found = spread(by_seed)
         differences.append(
             (
-                f"{one} − {other}",
+                name,
                 f"{100 * found.mean:+.2f}",
                 f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
-                f"{np.sum(by_seed > 0)} of {seeds}",
+                f"{np.sum(by_seed > 0)} of {len(by_seed)}",
             )
         )
-    table = markdown(
-        (
-            "experiment", "held out right, mean", "95 % interval", "standard deviation, points",
-            "test images right", "cost, first → last epoch",
-        ),
-        rows,
-    )  # fmt: skip
-    compared = markdown(
-        ("difference, seed by seed", "points held out, mean", "95 % interval", "the first better"),
-        differences,
-    )
+    header = ("difference, seed by seed", f"points {called}, mean", "95 %", "the first better")
+    return f"{experiments}\n{markdown(header, differences)}"
+
+
+def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Writes table.md, README.md, points.png and points.svg to `folder`; the rest as in `table`."""
+    figure, called = ACCURACY[study.images]
+    accuracy = figures(runs, figure)
+    text = table(study, runs)
+    write_whole(folder / "table.md", text)
     write_whole(
         folder / "README.md",
-        f"# The study *{study.name}*: {seeds} seeds\n\n"
+        f"# The study *{study.name}*: {len(next(iter(accuracy.values())))} seeds\n\n"
         "Written by `make studies`. Each seed draws other initial values; the images are the same. "
         "Means are over the seeds; their 95 % intervals are by bootstrap "
         f"({RESAMPLES:,} resamples of the seeds), those of the differences too, which are taken "
-        "seed by seed.\n\n"
-        f"{table}\n{compared}\n![held-out accuracy of every run](points.png)\n",
+        "seed by seed. The cosine is that of the synthetic gradient ĝ and the true one, t, after "
+        f"the last epoch.\n\n{text}\n![{called}: accuracy of every run](points.png)\n",
     )
-    draw(folder / "points", held_out)
+    draw(folder / "points", accuracy, called)
 
 
-def draw(path: Path, held_out: dict[str, npt.NDArray[np.float64]]) -> None:
-    """The held-out accuracy of every run, and the mean of each experiment with its interval."""
-    with results.drawing(path, 8, 0.45 * len(held_out) + 1.2) as figure:
+def draw(path: Path, accuracy: dict[str, npt.NDArray[np.float64]], called: str) -> None:
+    """The accuracy of every run, and the mean of each experiment with its interval."""
+    with results.drawing(path, 8, 0.45 * len(accuracy) + 1.2) as figure:
         axes = figure.add_subplot()
-        for row, values in enumerate(held_out.values()):
+        for row, values in enumerate(accuracy.values()):
             # One above the other, so that no point hides behind another.
             heights = row + np.linspace(-0.3, 0.3, len(values))
             axes.plot(100 * values, heights, ".", color=results.BLUE, markersize=4)
@@ -223,6 +254,6 @@ def draw(path: Path, held_out: dict[str, npt.NDArray[np.float64]]) -> None:
             ends = [100 * found.low, 100 * found.high]
             axes.plot(ends, [row, row], color=results.VERMILION, linewidth=3)
             axes.plot(100 * found.mean, row, "|", color=results.VERMILION, markersize=16)
-        axes.set_yticks(range(len(held_out)), list(held_out))
+        axes.set_yticks(range(len(accuracy)), list(accuracy))
         axes.invert_yaxis()
-        axes.set_xlabel("held-out images right, %: a point a seed; the mean and its 95 % interval")
+        axes.set_xlabel(f"{called} right, %: a point a seed; the mean and its 95 % interval")

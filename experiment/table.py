@@ -7,6 +7,7 @@ fault costs, and results/table.md, the short table of the main README.
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +35,16 @@ EXPERIMENTS = {
     "numpy-inner": "--mode=numpy",
     "numpy-outer": "--mode=numpy --recurrent_update=outer",
 }
+# The same of the presets, which are about another task.
+PRESETS = {
+    "frozen/connected-manual": "--flagfile=presets/frozen.flags",
+    "dni/connected-manual": "--flagfile=presets/dni.flags",
+    "cdni/connected-manual": "--flagfile=presets/cdni.flags",
+    "bptt/connected-manual-true": "--flagfile=presets/bptt.flags",
+    "autodiff/connected-auto": "--flagfile=presets/autodiff.flags",
+}
+PICTURES = {"cost": "cost", "predictions": "images", "gradients": "gradients"}
+ALL = EXPERIMENTS | PRESETS
 
 
 class Run(NamedTuple):
@@ -48,30 +59,30 @@ class Run(NamedTuple):
 def _flags(name: str) -> str:
     folder = Path(name).parent
     where = "" if folder == Path() else f" --results_dir=results/{folder}"
-    return EXPERIMENTS[name] + where
+    return ALL[name] + where
 
 
 def run_all() -> None:
     """Runs every experiment, one after the other; the first that fails ends it all."""
-    for number, name in enumerate(EXPERIMENTS, 1):
-        print(f"{number} of {len(EXPERIMENTS)}: {name}", flush=True)
+    for number, name in enumerate(ALL, 1):
+        print(f"{number} of {len(ALL)}: {name}", flush=True)
         # If it was interrupted the last time, it goes on; numpy mode starts over.
-        resume = [] if "--mode=numpy" in EXPERIMENTS[name] else ["--resume"]
+        resume = [] if "--mode=numpy" in ALL[name] else ["--resume"]
         command = [sys.executable, "reproduce.py", *_flags(name).split(), *resume]
         result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
         if result.returncode:
             sys.exit(result.returncode)
 
 
-def read_all() -> dict[str, Run]:
-    """Reads what the experiments wrote."""
+def read_all(names: Iterable[str]) -> dict[str, Run]:
+    """Reads what the experiments of these names wrote."""
 
     def read(name: str, file: str) -> Any:
         return json.loads((RESULTS / name / file).read_text())
 
     return {
         name: Run(name, _flags(name), read(name, "metrics.json"), read(name, "timing.json"))
-        for name in EXPERIMENTS
+        for name in names
     }
 
 
@@ -106,7 +117,11 @@ def whole_table(runs: dict[str, Run]) -> str:
             _test(run),
             _held_out(run),
             f"{run.timing['ms_per_step']:.2f}",
-            f"[cost]({name}/cost.png), [images]({name}/predictions.png)",
+            ", ".join(
+                f"[{text}]({name}/{picture}.png)"
+                for picture, text in PICTURES.items()
+                if (RESULTS / name / f"{picture}.png").exists()
+            ),
             f"`python reproduce.py {run.flags}`",
         )
         for name, run in runs.items()
@@ -153,8 +168,13 @@ def faults(runs: dict[str, Run]) -> list[tuple[str, str, str]]:
     ]
 
 
-def write(runs: dict[str, Run]) -> None:
-    """Writes results/README.md and results/table.md."""
+def write(runs: dict[str, Run], presets: dict[str, Run]) -> None:
+    """Writes results/README.md and results/table.md.
+
+    Args:
+        runs: of the experiments on the post's task.
+        presets: of the presets.
+    """
     (RESULTS / "table.md").write_text(short_table(runs))
     (RESULTS / "README.md").write_text(
         "# Results\n\n"
@@ -167,10 +187,14 @@ def write(runs: dict[str, Run]) -> None:
         "## What each fault costs\n\n"
         "The faults are those of the post's program (see the main README); the figures are the "
         "rows above.\n\n"
-        f"{markdown(FAULTS_HEADER, faults(runs))}"
+        f"{markdown(FAULTS_HEADER, faults(runs))}\n"
+        "## Threes against eights\n\n"
+        "A harder task, on which the time boxes do learn: see "
+        "[the study of it](studies/synthetic/README.md).\n\n"
+        f"{whole_table(presets)}"
     )
 
 
 if __name__ == "__main__":
     run_all()
-    write(read_all())
+    write(read_all(EXPERIMENTS), read_all(PRESETS))

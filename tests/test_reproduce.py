@@ -259,6 +259,51 @@ def test_connected_is_ordered_in_manual_mode(reproduce, tmp_path):
     assert json.loads((ordered / "metrics.json").read_text())["digits"] == [3, 8]
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [("--condition_on_label",), ("--sg_hidden=5",), ("--condition_on_label", "--sg_hidden=5")],
+    ids=" ".join,
+)
+def test_the_paper_s_modules_follow_numpy(flags, reproduce, tmp_path, split):
+    common = ("--wiring=ordered", "--epochs=2", "--train_images=10", "--lr_rec=1e-4")
+    result = reproduce(*common, *flags, f"--results_dir={tmp_path}")
+    assert result.returncode == 0, result.stderr
+    settings = Settings(
+        wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4,
+        condition_on_label="--condition_on_label" in flags,
+        sg_hidden=5 if "--sg_hidden=5" in flags else 0,
+    )  # fmt: skip
+    inputs = 784 + 2 * settings.condition_on_label
+    rows = settings.sg_hidden or inputs
+    drawn = {
+        "hidden_states": ((784, 3), 1), "w_x": ((784, 784), 0.45), "w_rec": ((784, 784), 0.035),
+        "w_fc": ((784, 1), 0.95), "w_sg_1": ((rows, 784), 0.35), "w_sg_2": ((rows, 784), 0.35),
+    }  # fmt: skip
+    if settings.sg_hidden:
+        drawn |= {f"w_sg_hidden_{box}": ((inputs, 5), 0.35) for box in (1, 2)}
+    random = np.random.RandomState(settings.seed)
+    w = {
+        name: random.standard_normal(shape) * (deviation if deviation == 1 else deviation * 0.2)
+        for name, (shape, deviation) in drawn.items()
+    }
+    train = [images[:10] for images in split.train]
+    with (tmp_path / "ordered-manual" / "gradients.csv").open() as file:
+        rows = [list(map(float, row.values())) for row in csv.DictReader(file)]
+    costs = []
+    for epoch in (1, 2):
+        costs.append(sum(oracle.step(settings, x, y, w) for x, y in zip(*train, strict=True)))
+        pairs = [oracle.synthetic_and_true(settings, x, y, w) for x, y in zip(*train, strict=True)]
+        g_1, t_1, g_2, t_2 = map(np.array, zip(*pairs, strict=True))
+        expected = [
+            epoch,
+            *oracle.mean_cosines(settings, *train, w),
+            np.linalg.norm(g_1 - t_1) / np.linalg.norm(t_1),
+            np.linalg.norm(g_2 - t_2) / np.linalg.norm(t_2),
+        ]
+        np.testing.assert_allclose(rows[epoch - 1], expected, rtol=1e-3)
+    np.testing.assert_allclose(read_costs(tmp_path / "ordered-manual"), costs, rtol=1e-4)
+
+
 def test_the_numpy_post_is_followed(reproduce, tmp_path):
     recorded = json.loads((PROJECT / "traces" / "numpy-post.json").read_text())
     result = reproduce("--mode=numpy", f"--results_dir={tmp_path}", PYTHONPROFILEIMPORTTIME="1")

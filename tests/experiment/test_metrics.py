@@ -40,11 +40,15 @@ def test_measure():
         np.array([0.9, 0.6], np.float32),
         np.array([0.1, 0.8, 0.7, 0.2], np.float32),
         1.0,
+        [(0.0, 0.0, 1.0, 1.0), (0.5, 0.25, 0.75, 2.0)],
     )
     measured = measure(Settings(), DATA, split, outcome, None)
     assert measured["cost_first"] == 3
     assert measured["cost_last"] == 1
     assert (measured["test_correct"], measured["test_total"]) == (1, 2)
+    assert measured["test_accuracy"] == 0.5
+    assert (measured["cosine_1_last"], measured["cosine_2_last"]) == (0.5, 0.25)
+    assert (measured["relative_error_1_last"], measured["relative_error_2_last"]) == (0.75, 2)
     # Labels 1 1 0 1, predictions 0 1 1 0, labels before 0 1 1 0.
     assert (measured["held_out_accuracy"], measured["held_out_total"]) == (0.25, 4)
     assert measured["held_out_matches_previous_label"] == 1
@@ -59,6 +63,7 @@ def test_measure_with_nothing_held_out():
     outcome = Outcome([1.0], np.zeros(1, np.float32), np.zeros(0, np.float32), 1.0)
     measured = measure(Settings(), DATA, Split(one, one, none), outcome, None)
     assert measured["held_out_total"] == 0
+    assert measured["cosine_1_last"] is None
     assert measured["held_out_accuracy"] is None
     assert measured["held_out_interval_95"] is None
     assert measured["held_out_matches_previous_label"] is None

@@ -18,13 +18,14 @@ from flags import Settings
 STUDY = """
 [study]
 seeds = 2
+images = held_out
 [experiments]
 later = --mode=auto --wiring=ordered --epochs=2 --train_images=20
 first = --engine=delayed --epochs=2 --train_images=20
 [differences]
 later = first
 """
-NAMES = {"README.md", "points.png", "points.svg", "runs.jsonl"}
+NAMES = {"README.md", "table.md", "points.png", "points.svg", "runs.jsonl"}
 
 
 def start(folder):
@@ -130,6 +131,7 @@ def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
     [
         ("", "No section: 'study'"),
         ("[study]\nseeds = many\n", "'many'"),
+        (STUDY.replace("held_out", "training"), "say held_out or test"),
         (STUDY.replace("epochs=2", "epochs=0"), "later: flag --epochs=0"),
         (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
         ("seeds = 2", "no section headers"),
@@ -164,11 +166,12 @@ def test_the_studies_of_this_project_are_done(path):
     assert [(run["experiment"], run["seed"]) for run in lines] == [
         (job.experiment, job.settings.seed) for job in asked.jobs
     ]
+    figure, _ = study.ACCURACY[asked.images]
     assert len(asked.jobs) == 30 * len({job.experiment for job in asked.jobs})
     rows = [
         line.split("|") for line in (folder / "README.md").read_text().splitlines() if "|" in line
     ]
     for name in {job.experiment for job in asked.jobs}:
-        accuracies = [run["held_out_accuracy"] for run in lines if run["experiment"] == name]
+        accuracies = [run[figure] for run in lines if run["experiment"] == name]
         (row,) = [row for row in rows if row[1].strip() == name]
-        assert row[2].strip() == f"{np.mean(accuracies):.1%}"
+        assert row[2].strip().startswith(f"{np.mean(accuracies):.1%} (")
