@@ -1,6 +1,7 @@
 # make reproduce    run both modes of the post and compare them with it
-# make results      run every experiment and bring all tables up to date
-# make studies      run every study, over many seeds (a quarter of an hour)
+# make results      run every experiment, do what is missing of the studies, and bring all tables,
+#                   figures and the page up to date
+# make studies      do what is missing of the studies, over many seeds (from nothing: half an hour)
 # make bench        measure speed and memory
 # make test         run every test
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
@@ -66,7 +67,7 @@ traces: setup
 studies: setup
 	for file in presets/studies/*.ini; do $(BIN)/python reproduce.py --study=$$file || exit; done
 
-results: setup
+results: studies
 	$(BIN)/python -m experiment.table
 	$(BIN)/python -m experiment.comparison results
 	$(BIN)/python -m experiment.report
