@@ -170,7 +170,8 @@ def content(results: Path, split: Split) -> dict[str, Any]:
         "curve": curve,
         "studies": {name: points(results, name) for name in ("claims", "synthetic")},
         "faults_header": table.FAULTS_HEADER,
-        "faults": table.faults(runs),
+        "faults_say": table.FAULTS_SAY,
+        "faults": table.faults(runs | table.read_all(table.PRESETS)),
         "bench": bench,
     }
 
