@@ -3,7 +3,7 @@
     [study]            seeds = N, for the seeds 0 to N − 1
                        images = held_out or test, those that experiments are compared on
     [experiments]      name = flags; the path of a --flagfile is taken from the study's folder
-    [differences]      name = the experiment that it is compared with, seed by seed
+    [differences]      name = the experiments that it is compared with, seed by seed
 
 What each run measured is a line of <results_dir>/studies/<study>/runs.jsonl, and the run is not
 repeated while that is there. When the last one has ended, what they all show is written beside it.
@@ -69,7 +69,11 @@ def read(path: Path, settings: Settings) -> Study:
         seeds = parser.getint("study", "seeds")
         images = parser["study"]["images"]
         experiments = dict(parser["experiments"])
-        differences = list(parser["differences"].items())
+        differences = [
+            (name, other)
+            for name, others in parser["differences"].items()
+            for other in others.split()
+        ]
     except OSError as error:
         raise UserError(f"--study={path} cannot be read ({error.strerror})") from None
     except (configparser.Error, KeyError, ValueError) as error:
