@@ -35,7 +35,30 @@ EXPERIMENTS = {
     "numpy-inner": "--mode=numpy",
     "numpy-outer": "--mode=numpy --recurrent_update=outer",
 }
-# The same of the presets, which are about another task.
+# What each is, for readers of the page.
+ABOUT = {
+    "published-manual": "The post's program in manual mode. Each part of the network reads the "
+    "hidden states that the image before left.",
+    "published-auto": "The post's program in auto mode, which trains only the readout and the "
+    "hidden states.",
+    "ordered-manual": "Each part reads the hidden states of the image at hand, as the post draws "
+    "it (fault 1 mended).",
+    "ordered-auto": "The same in auto mode.",
+    "connected-manual": "The hidden states are also passed on as tensors, so that gradients can "
+    "go through. By hand that changes nothing.",
+    "connected-auto": "The same in auto mode, which now trains the RNN too (fault 2 mended), at "
+    "the post's rate of 0.1.",
+    "one-rate/connected-auto": "The same at a rate of 0.01.",
+    "one-rate/connected-manual-true": "The same by hand: true back propagation through time, at "
+    "0.01 for everything.",
+    "descend/ordered-manual": "As ordered-manual, but the synthetic gradients are subtracted, not "
+    "added (fault 3 mended).",
+    "frozen/ordered-manual": "As ordered-manual, but the rate of the RNN, lr_rec, is 0: only the "
+    "readout learns.",
+    "numpy-inner": "Seo's Numpy program, with an inner product where an outer one is meant.",
+    "numpy-outer": "The same with the outer product.",
+}
+# Folders and flags of the presets, which are about another task.
 PRESETS = {
     "frozen/connected-manual": "--flagfile=presets/frozen.flags",
     "dni/connected-manual": "--flagfile=presets/dni.flags",
