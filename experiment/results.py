@@ -158,7 +158,7 @@ def _draw_gradients(
     cosines_1, cosines_2, errors_1, errors_2 = zip(*quality, strict=True)
     epochs = range(1, len(quality) + 1)
     marker = "." if len(quality) == 1 else ""
-    with drawing(path, 9, 4) as figure:
+    with drawing(path, 9, 4.4) as figure:
         _entitle(figure, "Synthetic gradients beside the true ones", metrics)
         left, right = figure.subplots(1, 2)
         for axes, pair in ((left, (cosines_1, cosines_2)), (right, (errors_1, errors_2))):
