@@ -7,7 +7,7 @@ study FOLDER/studies/claims, and writes FOLDER/claims.md.
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -173,20 +173,33 @@ def table(claims: list[Claim], study: OverSeeds | None = None) -> str:
     return markdown(header, rows)
 
 
+def changed(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that are not the post's, as flags.
+
+    Wiring, mode and engine are not among them: which of these a run has is said elsewhere.
+
+    Args:
+        settings: of the run, by name; there may be more beside them, as in metrics.json.
+    """
+
+    def text(value: Any) -> str:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+    return [
+        f"--{name}={text(settings[name])}"
+        for name, value in Settings().numeric().items()
+        if name not in ("mode", "wiring", "engine") and text(settings[name]) != text(value)
+    ]
+
+
 def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) -> str:
     """The content of diff.md: the claims, and the distance to the recorded run."""
     lines = [f"# {settings.name}: this run against the post", ""]
     if settings.mode == "numpy":
         lines += ["The claims of the post are about its TensorFlow program, not this one.", ""]
     else:
-        post = Settings().numeric()
-        changed = [
-            f"--{name}={value}"
-            for name, value in settings.numeric().items()
-            if name not in ("mode", "wiring", "engine") and value != post[name]
-        ]
-        if changed:
-            lines += [f"Settings that are not the post's: {' '.join(changed)}.", ""]
+        if changes := changed(settings.numeric()):
+            lines += [f"Settings that are not the post's: {' '.join(changes)}.", ""]
         if metrics["data_sha_256"] != SHA_256:
             lines += ["The data are not the post's.", ""]
         lines += [table(judge(metrics))]

@@ -8,7 +8,8 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,11 +88,33 @@ def picture(x: npt.NDArray[np.float32]) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def curve(costs: Sequence[float], width: float, height: float, top: float) -> str:
-    """The points of a line through the costs, in a frame where the cost `top` is highest."""
+def place(offset: int) -> str:
+    """Where the image so many places on stands, in words."""
+    if not offset:
+        return "this image"
+    return f"{abs(offset)} {'before' if offset < 0 else 'after'}"
+
+
+def powers_of_ten(costs: Iterable[Sequence[float]]) -> range:
+    """The exponents of an axis that all these costs, which are above 0, fit on."""
+    logs = [math.log10(cost) for run in costs for cost in run]
+    return range(math.floor(min(logs)), math.ceil(max(logs)) + 1)
+
+
+def curve(costs: Sequence[float], width: float, height: float, powers: range) -> str:
+    """The points of a line through the costs, in a frame with a logarithmic axis.
+
+    Args:
+        costs: one an epoch, above 0.
+        width: of the frame.
+        height: of the frame.
+        powers: of ten; the frame begins at the first and ends at the last.
+    """
     step = width / max(len(costs) - 1, 1)
+    scale = height / (powers[-1] - powers[0])
     return " ".join(
-        f"{i * step:.1f},{height * (1 - cost / top):.1f}" for i, cost in enumerate(costs)
+        f"{i * step:.1f},{scale * (powers[-1] - math.log10(cost)):.1f}"
+        for i, cost in enumerate(costs)
     )
 
 
@@ -152,6 +175,7 @@ def content(results: Path, split: Split) -> dict[str, Any]:
     test = {name: predictions(results / name, "test") for name in graphs}
     held_out = {name: predictions(results / name, "held_out") for name in SHIFTED}
     auto = test["published-auto"]
+    costs = {name: read_costs(results / name) for name in runs}
     return {
         "claims": [(*claim, comparison.POST[claim.number]) for claim in comparison.claims(results)],
         "runs": runs,
@@ -165,12 +189,16 @@ def content(results: Path, split: Split) -> dict[str, Any]:
         "shifted": SHIFTED,
         "agreement": {name: agreement(test[name], said) for name, said in held_out.items()},
         "held_out_total": len(split.held_out.y),
-        "costs": {name: read_costs(results / name) for name in runs},
+        "place": place,
+        "about": table.ABOUT,
+        "costs": costs,
+        "powers": powers_of_ten([*costs.values(), *recorded.values()]),
         "recorded": recorded,
         "curve": curve,
         "studies": {name: points(results, name) for name in ("claims", "synthetic")},
         "faults_header": table.FAULTS_HEADER,
-        "faults": table.faults(runs),
+        "faults_say": table.FAULTS_SAY,
+        "faults": table.faults(runs | table.read_all(table.PRESETS)),
         "bench": bench,
     }
 

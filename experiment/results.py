@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from experiment.comparison import changed
 from experiment.folder import cannot_write
 from experiment.log import log_text
 from experiment.metrics import QUALITY
@@ -20,6 +22,7 @@ from experiment.traces import Trace
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#BBBBBB"
+DARK_GREY = "#595959"
 STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -111,9 +114,16 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
 
-def _title(metrics: dict[str, Any]) -> str:
-    true = ", true gradient" if metrics["gradient"] == "true" else ""
-    return f"{metrics['wiring']} wiring, {metrics['mode']} mode{true}"
+def _entitle(figure: Figure, title: str, metrics: dict[str, Any]) -> None:
+    """Says of a picture what it shows and of which run; below, the settings not the post's."""
+    if metrics["mode"] == "numpy":
+        figure.suptitle(f"{title}\nNumpy version, {metrics['recurrent_update']} product")
+        return
+    figure.suptitle(f"{title}\n{metrics['wiring']} wiring, {metrics['mode']} mode")
+    if changes := changed(metrics):
+        # So many characters of this size fit into an inch.
+        lines = textwrap.wrap(" ".join(changes), int(15 * figure.get_figwidth()))
+        figure.supxlabel("\n".join(lines), fontsize=8, color=DARK_GREY)
 
 
 def _draw_cost(
@@ -124,6 +134,7 @@ def _draw_cost(
 ) -> None:
     """The post's left picture: cost per training loop, over the recorded run's."""
     with drawing(path, 6, 4) as figure:
+        _entitle(figure, "Cost per training loop", metrics)
         axes = figure.add_subplot()
         epochs = range(1, len(costs) + 1)
         if trace:
@@ -131,13 +142,13 @@ def _draw_cost(
             axes.plot(epochs, trace.costs, color=GREY, linewidth=6, label=label)
         marker = "." if len(costs) == 1 else ""
         axes.plot(epochs, costs, color=BLUE, marker=marker, label="this run")
-        axes.set_title(f"Cost per training loop\n{_title(metrics)}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"cost: sum of ½(p − y)² over {metrics['train_images']} images")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * max([*costs, *(trace.costs if trace else ())]) or None)
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        axes.legend()
+        if trace:
+            axes.legend()
 
 
 def _draw_gradients(
@@ -147,8 +158,8 @@ def _draw_gradients(
     cosines_1, cosines_2, errors_1, errors_2 = zip(*quality, strict=True)
     epochs = range(1, len(quality) + 1)
     marker = "." if len(quality) == 1 else ""
-    with drawing(path, 9, 4) as figure:
-        figure.suptitle(f"Synthetic gradients beside the true ones\n{_title(metrics)}")
+    with drawing(path, 9, 4.4) as figure:
+        _entitle(figure, "Synthetic gradients beside the true ones", metrics)
         left, right = figure.subplots(1, 2)
         for axes, pair in ((left, (cosines_1, cosines_2)), (right, (errors_1, errors_2))):
             for box, values, color in zip((1, 2), pair, (BLUE, VERMILION), strict=True):
@@ -172,10 +183,8 @@ def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[
     rows = -(-shown // columns)
     which = "" if shown == len(outcome.test) else f", the first {shown} shown"
     with drawing(path, max(1.5 * columns, 5), 1.65 * rows + 0.6) as figure:
-        figure.suptitle(
-            f"{metrics['test_correct']} of {metrics['test_total']} test images right{which}\n"
-            f"{_title(metrics)}"
-        )
+        right = f"{metrics['test_correct']} of {metrics['test_total']} test images right"
+        _entitle(figure, right + which, metrics)
         all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes in all_axes:
             axes.set_axis_off()
@@ -186,15 +195,15 @@ def _draw_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict[
             axes.set_axis_on()
             axes.set(xticks=[], yticks=[])
             axes.imshow(x.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
-            right = prediction == y
+            agrees = prediction == y
             says, is_ = metrics["digits"][prediction], metrics["digits"][y]
             axes.set_title(
-                f"{'✓' if right else '✗'} says {says}, is {is_}\np = {p:.2f}",
+                f"{'✓' if agrees else '✗'} says {says}, is {is_}\np = {p:.2f}",
                 fontsize=9,
-                color=BLUE if right else VERMILION,
+                color=BLUE if agrees else VERMILION,
             )
             axes.spines[:].set(
                 visible=True,
-                color=GREY if right else VERMILION,
-                linewidth=1 if right else 3,
+                color=GREY if agrees else VERMILION,
+                linewidth=1 if agrees else 3,
             )

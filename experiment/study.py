@@ -3,7 +3,7 @@
     [study]            seeds = N, for the seeds 0 to N − 1
                        images = held_out or test, those that experiments are compared on
     [experiments]      name = flags; the path of a --flagfile is taken from the study's folder
-    [differences]      name = the experiment that it is compared with, seed by seed
+    [differences]      name = the experiments that it is compared with, seed by seed
 
 What each run measured is a line of <results_dir>/studies/<study>/runs.jsonl, and the run is not
 repeated while that is there. When the last one has ended, what they all show is written beside it.
@@ -69,7 +69,11 @@ def read(path: Path, settings: Settings) -> Study:
         seeds = parser.getint("study", "seeds")
         images = parser["study"]["images"]
         experiments = dict(parser["experiments"])
-        differences = list(parser["differences"].items())
+        differences = [
+            (name, other)
+            for name, others in parser["differences"].items()
+            for other in others.split()
+        ]
     except OSError as error:
         raise UserError(f"--study={path} cannot be read ({error.strerror})") from None
     except (configparser.Error, KeyError, ValueError) as error:
@@ -244,16 +248,21 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
 
 def draw(path: Path, accuracy: dict[str, npt.NDArray[np.float64]], called: str) -> None:
     """The accuracy of every run, and the mean of each experiment with its interval."""
-    with results.drawing(path, 8, 0.45 * len(accuracy) + 1.2) as figure:
+    seeds = len(next(iter(accuracy.values())))
+    with results.drawing(path, 8, 0.45 * len(accuracy) + 1.9) as figure:
+        figure.suptitle(f"Share of images right ({called}), {seeds} seeds")
         axes = figure.add_subplot()
         for row, values in enumerate(accuracy.values()):
             # One above the other, so that no point hides behind another.
             heights = row + np.linspace(-0.3, 0.3, len(values))
-            axes.plot(100 * values, heights, ".", color=results.BLUE, markersize=4)
             found = spread(values)
             ends = [100 * found.low, 100 * found.high]
-            axes.plot(ends, [row, row], color=results.VERMILION, linewidth=3)
-            axes.plot(100 * found.mean, row, "|", color=results.VERMILION, markersize=16)
+            color = results.VERMILION
+            axes.plot(100 * values, heights, ".", color=results.BLUE, markersize=4, label="a run")
+            axes.plot(100 * found.mean, row, "|", color=color, markersize=16, label="mean")
+            axes.plot(ends, [row, row], color=color, linewidth=3, label="its 95 % interval")
         axes.set_yticks(range(len(accuracy)), list(accuracy))
-        axes.invert_yaxis()
-        axes.set_xlabel(f"{called} right, %: a point a seed; the mean and its 95 % interval")
+        axes.set_ylim(len(accuracy) - 0.4, -0.6)
+        axes.set_xlabel("images right, %")
+        # One row's parts stand for those of all.
+        figure.legend(handles=axes.lines[:3], loc="outside lower center", ncols=3)

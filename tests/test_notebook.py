@@ -9,6 +9,7 @@ import oracle
 import pytest
 from conftest import PROJECT
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from experiment import mnist
 from flags import Settings
@@ -133,6 +134,15 @@ def test_the_controls_train(executed):
     train = mnist.split(mnist.load(Settings().data_dir), Settings(digits=(3, 8))).train
     by_numpy = [oracle.through_time(x, y, w, 0.01, 0.01) for x, y in zip(*train, strict=True)]
     assert costs == pytest.approx([sum(by_numpy)], rel=1e-3)
+
+
+def test_outside_the_project_it_says_where_to_start(tmp_path):
+    notebook = read()
+    notebook.cells = notebook.cells[:2]
+    resources = {"metadata": {"path": tmp_path}}
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources)
+    with pytest.raises(CellExecutionError, match="Start Jupyter inside the project's folder"):
+        client.execute()
 
 
 def test_what_is_committed_was_run_from_the_top(recorded, split):

@@ -3,7 +3,15 @@ import json
 import pytest
 from conftest import PROJECT
 
-from experiment.comparison import NOT_REPRODUCED, REPRODUCED, judge, judge_both, over_seeds
+from experiment.comparison import (
+    NOT_REPRODUCED,
+    REPRODUCED,
+    changed,
+    judge,
+    judge_both,
+    over_seeds,
+)
+from flags import Settings
 
 MANUAL = {
     "mode": "manual", "cost_first": 16.722, "cost_last": 9.854, "test_correct": 8,
@@ -69,3 +77,10 @@ def test_the_claims_over_the_seeds_of_the_study():
     assert [row.split("|")[5].strip() for row in rows[2:]] == [
         study.shows.get(f"C{number}", "–") for number in range(1, 7)
     ]
+
+
+def test_the_settings_that_are_not_the_post_s_are_told_as_flags():
+    settings = Settings(mode="auto", wiring="ordered", digits=(3, 8), lr_rec=0.0)
+    for told in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):
+        assert changed(told) == ["--digits=3,8", "--lr_rec=0.0"]
+    assert changed(Settings(mode="auto").numeric()) == []

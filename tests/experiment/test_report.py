@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import PROJECT
 from playwright.sync_api import sync_playwright
 
-from experiment import comparison, report
+from experiment import comparison, report, table
 
 RESULTS = PROJECT / "results"
 PAGE = RESULTS / "report.html"
@@ -55,6 +55,10 @@ def test_the_strip_shows_answers_that_are_late():
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     for before, i in zip(report.STRIP, report.STRIP[1:], strict=False):
         assert rows[i]["prediction"] == rows[before]["label"]
+
+
+def test_every_experiment_is_explained():
+    assert list(table.ABOUT) == list(table.EXPERIMENTS)
 
 
 def test_every_claim_is_on_the_page():
@@ -114,6 +118,40 @@ def test_an_image_tells_what_is_said_of_it(view):
     phone = view.viewport_size["width"] < 500
     other.tap() if phone else other.hover()
     assert view.locator("#says-7").is_visible()
+
+
+@pytest.mark.xdist_group("browser")
+@pytest.mark.parametrize(("width", "height"), [(360, 800), (740, 320), (1280, 800)])
+def test_what_is_said_of_an_image_does_not_cover_it(browser, width, height):
+    window = browser.new_context(viewport={"width": width, "height": height}, has_touch=True)
+    page = window.new_page()
+    page.goto(PAGE.as_uri())
+    for i in range(20):
+        image, says = page.locator(".images button").nth(i), page.locator(f"#says-{i}")
+        image.focus()
+        keyboard = image.bounding_box(), says.bounding_box()
+        # The worst place for a finger: the lower edge of the window.
+        image.evaluate("image => { image.blur(); image.scrollIntoView({block: 'end'}); }")
+        image.evaluate("image => scrollBy(0, image.getBoundingClientRect().bottom - innerHeight)")
+        image.tap()
+        for shown, panel in (keyboard, (image.bounding_box(), says.bounding_box())):
+            assert shown["y"] >= 0
+            assert shown["y"] + shown["height"] <= panel["y"]
+    window.close()
+
+
+@pytest.mark.xdist_group("browser")
+def test_pictures_and_numbers_fit_a_phone(browser):
+    window = browser.new_context(viewport={"width": 360, "height": 800})
+    page = window.new_page()
+    page.goto(PAGE.as_uri())
+    outside = """elements => elements.map(element => element.getBoundingClientRect())
+        .filter(box => box.left < 0 || box.right > innerWidth).length"""
+    assert page.locator("svg text, .claims td, .speeds td").evaluate_all(outside) == 0
+    smallest = """texts => Math.min(...texts.map(text =>
+        parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a))"""
+    assert page.locator("svg text").evaluate_all(smallest) >= 11
+    window.close()
 
 
 @pytest.mark.xdist_group("browser")

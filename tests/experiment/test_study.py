@@ -159,6 +159,21 @@ def test_a_mistake_in_the_command_gets_one_line(reproduce, arguments, said):
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=str)
+def test_the_studies_of_this_project_can_be_read(path):
+    assert study.read(path, Settings()).jobs
+
+
+def test_an_experiment_is_compared_with_several(tmp_path):
+    path = tmp_path / "three.ini"
+    path.write_text(
+        STUDY.replace("[differences]", "last =\n[differences]") + "last = later first\n"
+    )
+    assert study.read(path, Settings()).differences == [
+        ("later", "first"), ("last", "later"), ("last", "first"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=str)
 def test_the_studies_of_this_project_are_done(path):
     asked = study.read(path, Settings())
     folder = PROJECT / "results" / "studies" / path.stem
