@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,10 +53,12 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._settings: dict[str, Any] = {}
-        self._every = 0
+        self._every = self._last = 0
 
     def start(self, settings: Settings, data: Data) -> State:
         """Where a run starts: with `--resume` after the newest checkpoint that is intact.
+
+        Newer ones are damaged, and are removed: what is there afterwards is where a run can go on.
 
         Args:
             settings: of the run.
@@ -64,7 +66,7 @@ class Checkpoints:
 
         Raises:
             UserError: there are checkpoints, and nothing says what to do with them; or they are
-                not of this run.
+                not of this run; or a damaged one cannot be removed.
         """
         bears_on_numbers = {
             **settings.numeric(),
@@ -73,7 +75,7 @@ class Checkpoints:
         }
         # As it comes back from a file: a tuple as a list.
         self._settings = json.loads(json.dumps(bears_on_numbers))
-        self._every = settings.checkpoint_every
+        self._every, self._last = settings.checkpoint_every, settings.epochs
         epochs = self.epochs()
         if epochs and settings.resume is None:
             raise UserError(
@@ -81,13 +83,26 @@ class Checkpoints:
                 "with it, or --noresume to drop it"
             )
         if settings.resume:
-            for epoch in reversed(epochs):
-                state = self._read(epoch)
-                if state is not None:
-                    return state
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            return self._newest(epochs)
+        shutil.rmtree(self.folder, ignore_errors=True)
         return START
+
+    def _newest(self, epochs: Sequence[int]) -> State:
+        """The newest intact checkpoint of some, once those that are newer are removed."""
+        start, damaged = START, []
+        for epoch in reversed(epochs):
+            state = self._read(epoch)
+            if state is not None:
+                start = state
+                break
+            damaged.append(self._path(epoch))
+        for path in damaged:
+            try:
+                shutil.rmtree(path)
+            except OSError as error:
+                raise UserError(f"{path} is damaged: remove it ({error.strerror})") from None
+            print(f"{path} is damaged: it is removed", file=sys.stderr)
+        return start
 
     def epochs(self) -> list[int]:
         """Of the complete checkpoints, in rising order."""
@@ -105,6 +120,8 @@ class Checkpoints:
     ) -> None:
         """Writes a checkpoint if one is due: with `--checkpoint_every=0` none is.
 
+        One is due after the last epoch too: what comes then may be cut off as well.
+
         Args:
             history: of the epochs so far.
             save: writes the variables to files that begin with a prefix.
@@ -113,7 +130,8 @@ class Checkpoints:
         Raises:
             UserError: it cannot be written.
         """
-        if self._every and (interrupted or len(history.costs) % self._every == 0):
+        epoch = len(history.costs)
+        if self._every and (interrupted or epoch % self._every == 0 or epoch == self._last):
             try:
                 self.add(history, save)
             except OSError as error:
@@ -138,10 +156,7 @@ class Checkpoints:
         }
         (new / STATE).write_text(json.dumps(state))
         (new / DIGEST).write_text(_digest(new / STATE))
-        path = self._path(len(history.costs))
-        # There is one if it was damaged, and the run went on from the one before.
-        shutil.rmtree(path, ignore_errors=True)
-        new.rename(path)
+        new.rename(self._path(len(history.costs)))
         for epoch in self.epochs()[:-KEPT]:
             shutil.rmtree(self._path(epoch))
 
@@ -160,7 +175,6 @@ class Checkpoints:
             settings: dict[str, Any] = dict(state["settings"])
             history = History(**state["history"])
         except (OSError, ValueError, TypeError, KeyError):
-            print(f"{path} is damaged: it is left out", file=sys.stderr)
             return None
         differ = [
             f"{name}={settings.get(name)} there, {value} here"

@@ -236,13 +236,13 @@ def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, ca
         shutil.copytree(checkpoints, folder)
         harm(folder / "epoch-12" / name)
         assert Checkpoints(folder).start(settings, data).variables.parent.name == "epoch-10"
-        assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+        assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
         shutil.rmtree(folder)
     shutil.copytree(checkpoints, folder)
     harm(folder / "epoch-12" / "variables.data-00000-of-00001")
     result = finish(tmp_path, "--resume")
     assert result.returncode == 0, result.stderr
-    assert result.stderr == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+    assert result.stderr == f"{folder / 'epoch-12'} is damaged: it is removed\n"
     assert result.stdout.startswith("epoch 12 of 12")
     assert content(tmp_path) == whole
     assert not folder.exists()
@@ -261,6 +261,46 @@ def test_with_every_checkpoint_damaged_the_run_starts_over(checkpoints, tmp_path
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) == 2
     assert content(tmp_path) == whole
+
+
+def test_a_run_that_starts_over_is_interrupted(checkpoints, tmp_path):
+    folder = tmp_path / NAME / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    for path in folder.glob("*/state.json"):
+        truncate(path)
+    # The damaged ones are of higher numbers than all that it writes before the signal. The lines
+    # of epochs come every ten, so it is a file that says how far it is.
+    process = start(tmp_path, "--resume", "--train_images=300")
+    while not (folder / "epoch-2").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    epoch = int(stderr.rpartition(" ")[2])
+    assert epoch < 10
+    names = {path.name for path in folder.iterdir()}
+    assert f"epoch-{epoch}" in names
+    assert names.isdisjoint({"epoch-10", "epoch-12"})
+    result = finish(tmp_path, "--resume", "--train_images=300")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_interruption_after_the_last_epoch(whole, former):
+    results_dir, before = former
+    process = start(results_dir, "--checkpoint_every=5")
+    while not (results_dir / f".{NAME}.new" / "cost.csv").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr == "reproduce.py: interrupted: --resume goes on after epoch 12\n"
+    assert content(results_dir) == before
+    result = finish(results_dir, "--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("0  :")
+    assert content(results_dir) == whole
 
 
 def test_two_runs_at_once(former, whole, tried):
