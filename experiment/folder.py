@@ -84,9 +84,13 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def _lock(path: Path, target: Path) -> int:
-    """Makes and locks a file that names its owner. Raises a UserError if there is another one."""
+    """Makes and locks a file that names its owner. Raises a UserError if it cannot."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is not the lock of a run: remove it")
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Through a link it would write over a file elsewhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        file = os.open(path, flags, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between the two steps its last owner may have removed it: then it locks nothing.

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from experiment import folder
@@ -110,3 +112,20 @@ def test_a_folder_has_one_owner(target):
     assert files(target.parent) == {"run/result": "of the first"}
     replace(target)
     assert files(target.parent) == {"run/result": "new"}
+
+
+@pytest.mark.parametrize("make", ["link", "dangling link", "pipe", "folder"])
+def test_only_a_file_is_a_lock(make, tmp_path):
+    lock, elsewhere = tmp_path / ".run.lock", tmp_path / "elsewhere"
+    if make == "pipe":
+        os.mkfifo(lock)
+    elif make == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(elsewhere)
+        if make == "link":
+            elsewhere.write_text("of someone else")
+    before = files(tmp_path)
+    with pytest.raises(UserError, match=r"\.run\.lock is not the lock of a run: remove it"):
+        replace(tmp_path / "run")
+    assert files(tmp_path) == before
