@@ -5,14 +5,16 @@
         state.json                                        settings, history, digests
         state.sha256                                      the digest of state.json
 
-A checkpoint is written under another name and renamed when it is complete, and it counts only if
-every digest is right. No file is asked for a path.
+A checkpoint is written under another name and renamed when it is complete. It counts only if it is
+a folder of just these files, and every digest is right. No file is asked for a path, and no link is
+followed.
 """
 
 import hashlib
 import json
 import re
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -20,12 +22,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.errors import UserError
+from experiment.folder import remove
 from experiment.mnist import Data
 from experiment.outcome import History
 from flags import Settings
 
 KEPT = 2
 VARIABLES, STATE, DIGEST = "variables", "state.json", "state.sha256"
+FILES = {f"{VARIABLES}.index", f"{VARIABLES}.data-00000-of-00001", STATE, DIGEST}
+# The largest modules take 130 MB; and what is larger than a run writes is not to be read.
+SIZE_MAX = 2**28
 
 
 class State(NamedTuple):
@@ -66,13 +72,15 @@ class Checkpoints:
 
         Raises:
             UserError: there are checkpoints, and nothing says what to do with them; or they are
-                not of this run; or a damaged one cannot be removed.
+                not of this run; or one cannot be removed; or there is something else.
         """
         bears_on_numbers = {
             **settings.numeric(),
             "data": data.sha_256,
             "tensorflow": version("tensorflow"),
         }
+        if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
+            raise UserError(f"{self.folder} is not a folder: move it away")
         # As it comes back from a file: a tuple as a list.
         self._settings = json.loads(json.dumps(bears_on_numbers))
         self._every, self._last = settings.checkpoint_every, settings.epochs
@@ -84,7 +92,7 @@ class Checkpoints:
             )
         if settings.resume:
             return self._newest(epochs)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
         return START
 
     def _newest(self, epochs: Sequence[int]) -> State:
@@ -97,10 +105,7 @@ class Checkpoints:
                 break
             damaged.append(self._path(epoch))
         for path in damaged:
-            try:
-                shutil.rmtree(path)
-            except OSError as error:
-                raise UserError(f"{path} is damaged: remove it ({error.strerror})") from None
+            _remove(path)
             print(f"{path} is damaged: it is removed", file=sys.stderr)
         return start
 
@@ -146,7 +151,7 @@ class Checkpoints:
         Arguments as in `after_epoch`. Raises an OSError if it cannot be written.
         """
         new = self.folder / "new"
-        shutil.rmtree(new, ignore_errors=True)
+        remove(new)
         new.mkdir(parents=True)
         save(str(new / VARIABLES))
         state = {
@@ -167,14 +172,16 @@ class Checkpoints:
         """A checkpoint, or None if it is damaged. Raises a UserError if its settings are others."""
         path = self._path(epoch)
         try:
-            if (path / DIGEST).read_text() != _digest(path / STATE):
+            if not _is_complete(path) or (path / DIGEST).read_text() != _digest(path / STATE):
                 raise ValueError
             state = json.loads((path / STATE).read_text())
             if state["digests"] != _digests(path):
                 raise ValueError
             settings: dict[str, Any] = dict(state["settings"])
             history = History(**state["history"])
-        except (OSError, ValueError, TypeError, KeyError):
+            if len(history.costs) != epoch:
+                raise ValueError
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
         differ = [
             f"{name}={settings.get(name)} there, {value} here"
@@ -189,10 +196,31 @@ class Checkpoints:
         return State(history, path / VARIABLES)
 
 
+def _remove(path: Path) -> None:
+    try:
+        remove(path)
+    except OSError as error:
+        raise UserError(f"cannot remove {path} ({error.strerror})") from None
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether it is a folder of the files of a checkpoint, and of nothing else. Raises OSErrors."""
+    if path.is_symlink():
+        return False
+    found = {file.name: file.lstat() for file in path.iterdir()}
+    return found.keys() == FILES and all(
+        stat.S_ISREG(status.st_mode) and status.st_size <= SIZE_MAX for status in found.values()
+    )
+
+
 def _digests(folder: Path) -> dict[str, str]:
     """Of the files that hold the variables."""
     return {path.name: _digest(path) for path in sorted(folder.glob(f"{VARIABLES}.*"))}
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()

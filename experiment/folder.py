@@ -148,6 +148,14 @@ def _exchange(one: Path, other: Path) -> bool:
     )
 
 
+def remove(path: Path) -> None:
+    """Removes a folder with all it holds, a file, or a link and not what it points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Writes a file, whole or not at all."""
     new = path.with_name(f".{path.name}.new")

@@ -4,6 +4,8 @@
 what was tried, from the `tried` of each test.
 """
 
+import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -20,10 +22,13 @@ from conftest import PROJECT
 
 from experiment import mnist
 from experiment.checkpoint import Checkpoints
+from experiment.errors import UserError
 from flags import Settings
 
 NAME = "published-manual"
 RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_every=2")
+# What these flags and --resume ask for.
+ASKED = Settings(epochs=12, train_images=30, test_images=5, resume=True)
 PER_PROCESS = 10_000
 COMMAND = [sys.executable, str(PROJECT / "reproduce.py"), *RUN]
 
@@ -229,13 +234,12 @@ def flip_a_bit(path):
 def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, capsys, tried):
     folder = tmp_path / NAME / "checkpoint"
     data = mnist.load(Settings().data_dir)
-    settings = Settings(epochs=12, train_images=30, test_images=5, resume=True)
     names = sorted(path.name for path in (checkpoints / "epoch-12").iterdir())
     assert len(names) == 4
     for name in names:
         shutil.copytree(checkpoints, folder)
         harm(folder / "epoch-12" / name)
-        assert Checkpoints(folder).start(settings, data).variables.parent.name == "epoch-10"
+        assert Checkpoints(folder).start(ASKED, data).variables.parent.name == "epoch-10"
         assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
         shutil.rmtree(folder)
     shutil.copytree(checkpoints, folder)
@@ -251,6 +255,84 @@ def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, ca
         "its digest tells; the checkpoint before it is used, to the same bytes",
         f"each of its {len(names)} files",
     )
+
+
+def is_a_link(path):
+    path.rename(path.with_suffix(".elsewhere"))
+    path.symlink_to(path.with_suffix(".elsewhere"))
+
+
+def is_endless(path):
+    (path / "state.json").unlink()
+    (path / "state.json").symlink_to("/dev/zero")
+
+
+def is_a_pipe(path):
+    (path / "state.json").unlink()
+    os.mkfifo(path / "state.json")
+
+
+def is_too_large(path):
+    os.truncate(path / "state.json", 2**40)
+
+
+def is_a_file(path):
+    shutil.rmtree(path)
+    path.write_text("")
+
+
+def has_one_file_more(path):
+    (path / "variables.data-00001-of-00002").write_text("")
+
+
+def is_of_another_epoch(path):
+    shutil.rmtree(path)
+    shutil.copytree(path.with_name("epoch-10"), path)
+
+
+def names_no_digests(path):
+    """As one may forge it: what it says of itself is right."""
+    for file in path.glob("variables.*"):
+        file.unlink()
+    state = json.loads((path / "state.json").read_text()) | {"digests": {}}
+    (path / "state.json").write_text(json.dumps(state))
+    digest = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
+    (path / "state.sha256").write_text(digest)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        is_a_link, is_endless, is_a_pipe, is_too_large, is_a_file, has_one_file_more,
+        is_of_another_epoch, names_no_digests,
+    ],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_not_followed(harm, checkpoints, tmp_path, capsys):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    harm(folder / "epoch-12")
+    found = Checkpoints(folder).start(ASKED, mnist.load(ASKED.data_dir))
+    assert found.variables.parent.name == "epoch-10"
+    assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
+    assert not (folder / "epoch-12").is_symlink()
+    assert Checkpoints(folder).epochs() == [10]
+    assert (folder / "epoch-12.elsewhere").exists() == (harm == is_a_link)
+
+
+@pytest.mark.parametrize("resume", [True, False, None])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_the_folder_of_checkpoints_is_a_folder(kind, resume, checkpoints, tmp_path):
+    path, elsewhere = tmp_path / "checkpoint", tmp_path / "elsewhere"
+    if kind == "link":
+        shutil.copytree(checkpoints, elsewhere)
+    if kind == "file":
+        path.write_text("something else")
+    else:
+        path.symlink_to(elsewhere)
+    settings = dataclasses.replace(ASKED, resume=resume)
+    with pytest.raises(UserError, match="checkpoint is not a folder"):
+        Checkpoints(path).start(settings, mnist.load(ASKED.data_dir))
+    assert elsewhere.exists() == (kind == "link")
 
 
 def test_with_every_checkpoint_damaged_the_run_starts_over(checkpoints, tmp_path, whole):
