@@ -73,7 +73,8 @@ def reproduce(
     split = mnist.split(data, settings)
     target = settings.results_dir / settings.name
     keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
-    with folder.replacing(target, signals, keep) as new:
+    known = results.FILES | {checkpoints.folder.name, "tensorboard"}
+    with folder.replacing(target, signals, known, keep) as new:
         if settings.mode == "numpy":
             from experiment import numpy_session
 

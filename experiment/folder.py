@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from experiment.errors import UserError
@@ -16,8 +16,12 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextlib.contextmanager
-def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Iterator[Path]:
+def replacing(
+    target: Path, signals: Signals, known: Container[str], keep: Sequence[str] = ()
+) -> Iterator[Path]:
     """An empty folder to write results to; it takes the place of `target` when all went well.
+
+    What is in `target` is removed then: so it may hold nothing but what a run writes.
 
     While it lasts, no other run can do the same. A run that dies leaves `target` as it was, and
     what else it leaves, the next one clears away.
@@ -25,13 +29,15 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
     Args:
         target: the folder of a run. It stays as it was if the body raises.
         signals: held back while the one folder takes the place of the other.
+        known: the names that a run writes.
         keep: what of the content of `target` goes over to the new folder.
 
     Yields:
         A folder beside `target`.
 
     Raises:
-        UserError: nothing can be written there, or another run is at it.
+        UserError: nothing can be written there, another run is at it, or `target` holds something
+            else than what a run writes.
     """
     # If it is a link to a folder elsewhere, that is the one to replace, there.
     target = target.resolve()
@@ -41,6 +47,7 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
     with locked(target):
         try:
             _recover(target, new, old)
+            _refuse_strangers(target, known)
             new.mkdir()
         except OSError as error:
             raise cannot_write(target, error) from None
@@ -48,6 +55,8 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
             yield new
             try:
                 with signals.deferred():
+                    # They may have come while the run trained.
+                    _refuse_strangers(target, known)
                     _put_in_place(new, target, old, keep)
             except OSError as error:
                 raise cannot_write(target, error) from None
@@ -119,6 +128,16 @@ def _recover(target: Path, new: Path, old: Path) -> None:
     for folder in (new, old):
         if folder.exists():
             shutil.rmtree(folder)
+
+
+def _refuse_strangers(target: Path, known: Container[str]) -> None:
+    """Raises a UserError if a folder holds a name that is not known."""
+    names = [path.name for path in target.iterdir()] if target.exists() else []
+    if strangers := sorted(name for name in names if name not in known):
+        raise UserError(
+            f"{target / strangers[0]} is not of a run, and would be lost: move it away, or choose "
+            "another --results_dir"
+        )
 
 
 def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:

@@ -13,8 +13,11 @@ class NoSignals(Signals):
         self.received = None
 
 
+KNOWN = {"result", "kept"}
+
+
 def replace(target, content="new", keep=()):
-    with replacing(target, NoSignals(), keep) as new:
+    with replacing(target, NoSignals(), KNOWN, keep) as new:
         (new / "result").write_text(content)
 
 
@@ -77,7 +80,7 @@ def test_the_first_result(tmp_path):
 
 
 def test_a_run_that_fails_leaves_the_folder_as_it_was(target):
-    with pytest.raises(RuntimeError), replacing(target, NoSignals()) as new:
+    with pytest.raises(RuntimeError), replacing(target, NoSignals(), KNOWN) as new:
         (new / "result").write_text("half")
         raise RuntimeError
     assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
@@ -98,14 +101,14 @@ def test_what_a_run_left_that_died_is_cleared_away(target):
     (target.parent / ".run.new").mkdir()
     (target.parent / ".run.new" / "result").write_text("of the dead run")
     (target.parent / ".run.lock").write_text("process 1 on elsewhere")
-    with pytest.raises(RuntimeError), replacing(target, NoSignals()):
+    with pytest.raises(RuntimeError), replacing(target, NoSignals(), KNOWN):
         assert files(target)["result"] == "former"
         raise RuntimeError
     assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
 
 
 def test_a_folder_has_one_owner(target):
-    with replacing(target, NoSignals()) as new:
+    with replacing(target, NoSignals(), KNOWN) as new:
         (new / "result").write_text("of the first")
         with pytest.raises(UserError, match="another run"):
             replace(target)
@@ -129,3 +132,21 @@ def test_only_a_file_is_a_lock(make, tmp_path):
     with pytest.raises(UserError, match=r"\.run\.lock is not the lock of a run: remove it"):
         replace(tmp_path / "run")
     assert files(tmp_path) == before
+
+
+def test_what_is_not_of_a_run_is_not_removed(target):
+    (target / "notes.md").write_text("mine")
+    before = files(target.parent)
+    with pytest.raises(UserError, match=r"notes\.md is not of a run"):
+        replace(target)
+    assert files(target.parent) == before
+
+
+def test_what_comes_while_a_run_trains_is_not_removed(target):
+    with (
+        pytest.raises(UserError, match=r"notes\.md is not of a run"),
+        replacing(target, NoSignals(), KNOWN),
+    ):
+        (target / "notes.md").write_text("mine")
+    assert files(target)["notes.md"] == "mine"
+    assert files(target)["result"] == "former"
