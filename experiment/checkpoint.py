@@ -141,8 +141,8 @@ class Checkpoints:
                 self.add(history, save)
             except OSError as error:
                 raise UserError(
-                    f"cannot write a checkpoint to {self.folder} ({error.strerror}): make room and "
-                    "go on with --resume, or do without, with --checkpoint_every=0"
+                    f"cannot write a checkpoint to {self.folder} ({error.strerror or error}): make "
+                    "room and go on with --resume, or do without, with --checkpoint_every=0"
                 ) from None
 
     def add(self, history: History, save: Callable[[str], None]) -> None:
@@ -200,7 +200,7 @@ def _remove(path: Path) -> None:
     try:
         remove(path)
     except OSError as error:
-        raise UserError(f"cannot remove {path} ({error.strerror})") from None
+        raise UserError(f"cannot remove {path} ({error.strerror or error})") from None
 
 
 def _is_complete(path: Path) -> bool:

@@ -39,11 +39,8 @@ def replacing(
         UserError: nothing can be written there, another run is at it, or `target` holds something
             else than what a run writes.
     """
-    # If it is a link to a folder elsewhere, that is the one to replace, there.
-    target = target.resolve()
+    target = resolved(target)
     new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
-    if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is not a folder: move it away, or choose another --results_dir")
     with locked(target):
         try:
             _recover(target, new, old)
@@ -64,11 +61,28 @@ def replacing(
             shutil.rmtree(new, ignore_errors=True)
 
 
+def resolved(target: Path) -> Path:
+    """Where the folder of a run is, or would be: if it is a link, what it points to.
+
+    Raises:
+        UserError: it is no folder, and cannot be one.
+    """
+    try:
+        path = target.resolve()
+        is_folder = path.is_dir() or not (path.exists() or path.is_symlink())
+    except (OSError, RuntimeError) as error:  # a RuntimeError: links in a circle, before 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--results_dir={target.parent} cannot be used ({reason})") from None
+    if not is_folder:
+        raise UserError(f"{path} is not a folder: move it away, or choose another --results_dir")
+    return path
+
+
 def cannot_write(target: Path, error: OSError) -> UserError:
     """What to say when something cannot be written to the folder of a run."""
     return UserError(
-        f"cannot write to --results_dir={target.parent} ({error.strerror}): make room there, or "
-        "choose another folder"
+        f"cannot write to --results_dir={target.parent} ({error.strerror or error}): make room "
+        "there, or choose another folder"
     )
 
 
@@ -126,8 +140,7 @@ def _recover(target: Path, new: Path, old: Path) -> None:
     if old.exists() and not target.exists():
         old.rename(target)
     for folder in (new, old):
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove(folder)
 
 
 def _refuse_strangers(target: Path, known: Container[str]) -> None:

@@ -150,3 +150,28 @@ def test_what_comes_while_a_run_trains_is_not_removed(target):
         (target / "notes.md").write_text("mine")
     assert files(target)["notes.md"] == "mine"
     assert files(target)["result"] == "former"
+
+
+def test_what_cannot_be_a_folder(tmp_path):
+    (tmp_path / "one").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(tmp_path / "one")
+    for target in (tmp_path / "one", tmp_path / "one" / "run", tmp_path / ("long" * 100) / "run"):
+        with pytest.raises(UserError, match=r"^--results_dir=|^cannot write to --results_dir="):
+            replace(target)
+    assert files(tmp_path) == {}
+
+
+def test_links_where_a_run_writes(target):
+    elsewhere = target.parent / "elsewhere"
+    elsewhere.mkdir()
+    (target.parent / ".run.new").symlink_to(elsewhere)
+    (target.parent / ".run.old").symlink_to("nowhere")
+    replace(target)
+    assert files(target.parent) == {"run/result": "new"}
+    assert sorted(path.name for path in target.parent.iterdir()) == ["elsewhere", "run"]
+
+
+def test_a_link_to_nowhere_yet(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere" / "there")
+    replace(tmp_path / "run")
+    assert files(tmp_path / "elsewhere") == {"there/result": "new"}
