@@ -231,8 +231,8 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "checkpoint_every",
     Settings.checkpoint_every,
-    "Epochs between two checkpoints, in <run folder>/checkpoint/; 0: none. They are removed when "
-    "the run has ended well.",
+    "Epochs between two checkpoints, in <run folder>/checkpoint/, and one after the last; 0: none. "
+    "They are removed when the run has ended well.",
     lower_bound=0,
     **_FILES,
 )

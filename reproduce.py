@@ -30,12 +30,13 @@ def main() -> None:
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment.checkpoint import Checkpoints
+    from experiment.folder import resolved
 
     study_file = flags.study()
     if study_file is not None:
         do_study(study_file, settings)
         return
-    checkpoints = Checkpoints(settings.results_dir / settings.name / "checkpoint")
+    checkpoints = Checkpoints(resolved(settings.results_dir / settings.name) / "checkpoint")
     try:
         reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
     except Interrupted as interrupted:
@@ -73,7 +74,8 @@ def reproduce(
     split = mnist.split(data, settings)
     target = settings.results_dir / settings.name
     keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
-    with folder.replacing(target, signals, keep) as new:
+    known = results.FILES | {checkpoints.folder.name, "tensorboard"}
+    with folder.replacing(target, signals, known, keep) as new:
         if settings.mode == "numpy":
             from experiment import numpy_session
 
@@ -111,7 +113,10 @@ def reproduce(
 
 if __name__ == "__main__":
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         sys.exit(f"reproduce.py: {error}")
     except ModuleNotFoundError as error:
@@ -119,10 +124,11 @@ if __name__ == "__main__":
             f"reproduce.py: the package {error.name} is not installed: call make setup, then use "
             ".venv/bin/python"
         )
-    except BrokenPipeError:
-        # Whoever read the output has gone; Python would complain once more when it ends.
+    except OSError as error:
+        # Of the output, when its disk is full, or whoever read it has gone: Python would complain
+        # once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        sys.exit(1 if isinstance(error, BrokenPipeError) else f"reproduce.py: {error}")
     except KeyboardInterrupt:
         print("reproduce.py: interrupted: nothing was written", file=sys.stderr)
         sys.exit(130)

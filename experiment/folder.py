@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from experiment.errors import UserError
@@ -16,8 +16,12 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 
 
 @contextlib.contextmanager
-def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Iterator[Path]:
+def replacing(
+    target: Path, signals: Signals, known: Container[str], keep: Sequence[str] = ()
+) -> Iterator[Path]:
     """An empty folder to write results to; it takes the place of `target` when all went well.
+
+    What is in `target` is removed then: so it may hold nothing but what a run writes.
 
     While it lasts, no other run can do the same. A run that dies leaves `target` as it was, and
     what else it leaves, the next one clears away.
@@ -25,22 +29,22 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
     Args:
         target: the folder of a run. It stays as it was if the body raises.
         signals: held back while the one folder takes the place of the other.
+        known: the names that a run writes.
         keep: what of the content of `target` goes over to the new folder.
 
     Yields:
         A folder beside `target`.
 
     Raises:
-        UserError: nothing can be written there, or another run is at it.
+        UserError: nothing can be written there, another run is at it, or `target` holds something
+            else than what a run writes.
     """
-    # If it is a link to a folder elsewhere, that is the one to replace, there.
-    target = target.resolve()
+    target = resolved(target)
     new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
-    if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is not a folder: move it away, or choose another --results_dir")
     with locked(target):
         try:
             _recover(target, new, old)
+            _refuse_strangers(target, known)
             new.mkdir()
         except OSError as error:
             raise cannot_write(target, error) from None
@@ -48,6 +52,8 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
             yield new
             try:
                 with signals.deferred():
+                    # They may have come while the run trained.
+                    _refuse_strangers(target, known)
                     _put_in_place(new, target, old, keep)
             except OSError as error:
                 raise cannot_write(target, error) from None
@@ -55,11 +61,28 @@ def replacing(target: Path, signals: Signals, keep: Sequence[str] = ()) -> Itera
             shutil.rmtree(new, ignore_errors=True)
 
 
+def resolved(target: Path) -> Path:
+    """Where the folder of a run is, or would be: if it is a link, what it points to.
+
+    Raises:
+        UserError: it is no folder, and cannot be one.
+    """
+    try:
+        path = target.resolve()
+        is_folder = path.is_dir() or not (path.exists() or path.is_symlink())
+    except (OSError, RuntimeError) as error:  # a RuntimeError: links in a circle, before 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--results_dir={target.parent} cannot be used ({reason})") from None
+    if not is_folder:
+        raise UserError(f"{path} is not a folder: move it away, or choose another --results_dir")
+    return path
+
+
 def cannot_write(target: Path, error: OSError) -> UserError:
     """What to say when something cannot be written to the folder of a run."""
     return UserError(
-        f"cannot write to --results_dir={target.parent} ({error.strerror}): make room there, or "
-        "choose another folder"
+        f"cannot write to --results_dir={target.parent} ({error.strerror or error}): make room "
+        "there, or choose another folder"
     )
 
 
@@ -84,9 +107,13 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def _lock(path: Path, target: Path) -> int:
-    """Makes and locks a file that names its owner. Raises a UserError if there is another one."""
+    """Makes and locks a file that names its owner. Raises a UserError if it cannot."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is not the lock of a run: remove it")
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Through a link it would write over a file elsewhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        file = os.open(path, flags, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Between the two steps its last owner may have removed it: then it locks nothing.
@@ -113,8 +140,17 @@ def _recover(target: Path, new: Path, old: Path) -> None:
     if old.exists() and not target.exists():
         old.rename(target)
     for folder in (new, old):
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove(folder)
+
+
+def _refuse_strangers(target: Path, known: Container[str]) -> None:
+    """Raises a UserError if a folder holds a name that is not known."""
+    names = [path.name for path in target.iterdir()] if target.exists() else []
+    if strangers := sorted(name for name in names if name not in known):
+        raise UserError(
+            f"{target / strangers[0]} is not of a run, and would be lost: move it away, or choose "
+            "another --results_dir"
+        )
 
 
 def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
@@ -142,6 +178,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and not renameat2(
         AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
     )
+
+
+def remove(path: Path) -> None:
+    """Removes a folder with all it holds, a file, or a link and not what it points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, text: str) -> None:

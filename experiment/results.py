@@ -31,6 +31,15 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "results",
 }
 PICTURED_IMAGES = 100
+# What `write` writes.
+FILES = frozenset(
+    {"log.txt", "metrics.json", "timing.json", "diff.md"}
+    | {
+        f"{name}.{end}"
+        for name in ("cost", "predictions", "gradients")
+        for end in ("csv", "png", "svg")
+    }
+)
 
 
 def write(

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT
@@ -99,3 +100,15 @@ def test_a_missing_package_is_named():
     (line,) = result.stderr.splitlines()
     assert "package absl" in line
     assert "make setup" in line
+
+
+def test_an_output_that_is_full():
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, PROJECT / "reproduce.py", "--help"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("reproduce.py: ")
+    assert "No space left" in line

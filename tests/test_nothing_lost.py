@@ -4,6 +4,8 @@
 what was tried, from the `tried` of each test.
 """
 
+import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -20,10 +22,13 @@ from conftest import PROJECT
 
 from experiment import mnist
 from experiment.checkpoint import Checkpoints
+from experiment.errors import UserError
 from flags import Settings
 
 NAME = "published-manual"
 RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_every=2")
+# What these flags and --resume ask for.
+ASKED = Settings(epochs=12, train_images=30, test_images=5, resume=True)
 PER_PROCESS = 10_000
 COMMAND = [sys.executable, str(PROJECT / "reproduce.py"), *RUN]
 
@@ -229,20 +234,19 @@ def flip_a_bit(path):
 def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, capsys, tried):
     folder = tmp_path / NAME / "checkpoint"
     data = mnist.load(Settings().data_dir)
-    settings = Settings(epochs=12, train_images=30, test_images=5, resume=True)
     names = sorted(path.name for path in (checkpoints / "epoch-12").iterdir())
     assert len(names) == 4
     for name in names:
         shutil.copytree(checkpoints, folder)
         harm(folder / "epoch-12" / name)
-        assert Checkpoints(folder).start(settings, data).variables.parent.name == "epoch-10"
-        assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+        assert Checkpoints(folder).start(ASKED, data).variables.parent.name == "epoch-10"
+        assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
         shutil.rmtree(folder)
     shutil.copytree(checkpoints, folder)
     harm(folder / "epoch-12" / "variables.data-00000-of-00001")
     result = finish(tmp_path, "--resume")
     assert result.returncode == 0, result.stderr
-    assert result.stderr == f"{folder / 'epoch-12'} is damaged: it is left out\n"
+    assert result.stderr == f"{folder / 'epoch-12'} is damaged: it is removed\n"
     assert result.stdout.startswith("epoch 12 of 12")
     assert content(tmp_path) == whole
     assert not folder.exists()
@@ -253,6 +257,84 @@ def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, ca
     )
 
 
+def is_a_link(path):
+    path.rename(path.with_suffix(".elsewhere"))
+    path.symlink_to(path.with_suffix(".elsewhere"))
+
+
+def is_endless(path):
+    (path / "state.json").unlink()
+    (path / "state.json").symlink_to("/dev/zero")
+
+
+def is_a_pipe(path):
+    (path / "state.json").unlink()
+    os.mkfifo(path / "state.json")
+
+
+def is_too_large(path):
+    os.truncate(path / "state.json", 2**40)
+
+
+def is_a_file(path):
+    shutil.rmtree(path)
+    path.write_text("")
+
+
+def has_one_file_more(path):
+    (path / "variables.data-00001-of-00002").write_text("")
+
+
+def is_of_another_epoch(path):
+    shutil.rmtree(path)
+    shutil.copytree(path.with_name("epoch-10"), path)
+
+
+def names_no_digests(path):
+    """As one may forge it: what it says of itself is right."""
+    for file in path.glob("variables.*"):
+        file.unlink()
+    state = json.loads((path / "state.json").read_text()) | {"digests": {}}
+    (path / "state.json").write_text(json.dumps(state))
+    digest = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
+    (path / "state.sha256").write_text(digest)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        is_a_link, is_endless, is_a_pipe, is_too_large, is_a_file, has_one_file_more,
+        is_of_another_epoch, names_no_digests,
+    ],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_not_followed(harm, checkpoints, tmp_path, capsys):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    harm(folder / "epoch-12")
+    found = Checkpoints(folder).start(ASKED, mnist.load(ASKED.data_dir))
+    assert found.variables.parent.name == "epoch-10"
+    assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
+    assert not (folder / "epoch-12").is_symlink()
+    assert Checkpoints(folder).epochs() == [10]
+    assert (folder / "epoch-12.elsewhere").exists() == (harm == is_a_link)
+
+
+@pytest.mark.parametrize("resume", [True, False, None])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_the_folder_of_checkpoints_is_a_folder(kind, resume, checkpoints, tmp_path):
+    path, elsewhere = tmp_path / "checkpoint", tmp_path / "elsewhere"
+    if kind == "link":
+        shutil.copytree(checkpoints, elsewhere)
+    if kind == "file":
+        path.write_text("something else")
+    else:
+        path.symlink_to(elsewhere)
+    settings = dataclasses.replace(ASKED, resume=resume)
+    with pytest.raises(UserError, match="checkpoint is not a folder"):
+        Checkpoints(path).start(settings, mnist.load(ASKED.data_dir))
+    assert elsewhere.exists() == (kind == "link")
+
+
 def test_with_every_checkpoint_damaged_the_run_starts_over(checkpoints, tmp_path, whole):
     shutil.copytree(checkpoints, tmp_path / NAME / "checkpoint")
     for path in tmp_path.glob("**/state.json"):
@@ -261,6 +343,46 @@ def test_with_every_checkpoint_damaged_the_run_starts_over(checkpoints, tmp_path
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) == 2
     assert content(tmp_path) == whole
+
+
+def test_a_run_that_starts_over_is_interrupted(checkpoints, tmp_path):
+    folder = tmp_path / NAME / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    for path in folder.glob("*/state.json"):
+        truncate(path)
+    # The damaged ones are of higher numbers than all that it writes before the signal. The lines
+    # of epochs come every ten, so it is a file that says how far it is.
+    process = start(tmp_path, "--resume", "--train_images=300")
+    while not (folder / "epoch-2").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    epoch = int(stderr.rpartition(" ")[2])
+    assert epoch < 10
+    names = {path.name for path in folder.iterdir()}
+    assert f"epoch-{epoch}" in names
+    assert names.isdisjoint({"epoch-10", "epoch-12"})
+    result = finish(tmp_path, "--resume", "--train_images=300")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_interruption_after_the_last_epoch(whole, former):
+    results_dir, before = former
+    process = start(results_dir, "--checkpoint_every=5")
+    while not (results_dir / f".{NAME}.new" / "cost.csv").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr == "reproduce.py: interrupted: --resume goes on after epoch 12\n"
+    assert content(results_dir) == before
+    result = finish(results_dir, "--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("0  :")
+    assert content(results_dir) == whole
 
 
 def test_two_runs_at_once(former, whole, tried):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from experiment import folder
@@ -11,8 +13,11 @@ class NoSignals(Signals):
         self.received = None
 
 
+KNOWN = {"result", "kept"}
+
+
 def replace(target, content="new", keep=()):
-    with replacing(target, NoSignals(), keep) as new:
+    with replacing(target, NoSignals(), KNOWN, keep) as new:
         (new / "result").write_text(content)
 
 
@@ -75,7 +80,7 @@ def test_the_first_result(tmp_path):
 
 
 def test_a_run_that_fails_leaves_the_folder_as_it_was(target):
-    with pytest.raises(RuntimeError), replacing(target, NoSignals()) as new:
+    with pytest.raises(RuntimeError), replacing(target, NoSignals(), KNOWN) as new:
         (new / "result").write_text("half")
         raise RuntimeError
     assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
@@ -96,17 +101,77 @@ def test_what_a_run_left_that_died_is_cleared_away(target):
     (target.parent / ".run.new").mkdir()
     (target.parent / ".run.new" / "result").write_text("of the dead run")
     (target.parent / ".run.lock").write_text("process 1 on elsewhere")
-    with pytest.raises(RuntimeError), replacing(target, NoSignals()):
+    with pytest.raises(RuntimeError), replacing(target, NoSignals(), KNOWN):
         assert files(target)["result"] == "former"
         raise RuntimeError
     assert files(target.parent) == {"run/result": "former", "run/kept/file": "kept"}
 
 
 def test_a_folder_has_one_owner(target):
-    with replacing(target, NoSignals()) as new:
+    with replacing(target, NoSignals(), KNOWN) as new:
         (new / "result").write_text("of the first")
         with pytest.raises(UserError, match="another run"):
             replace(target)
     assert files(target.parent) == {"run/result": "of the first"}
     replace(target)
     assert files(target.parent) == {"run/result": "new"}
+
+
+@pytest.mark.parametrize("make", ["link", "dangling link", "pipe", "folder"])
+def test_only_a_file_is_a_lock(make, tmp_path):
+    lock, elsewhere = tmp_path / ".run.lock", tmp_path / "elsewhere"
+    if make == "pipe":
+        os.mkfifo(lock)
+    elif make == "folder":
+        lock.mkdir()
+    else:
+        lock.symlink_to(elsewhere)
+        if make == "link":
+            elsewhere.write_text("of someone else")
+    before = files(tmp_path)
+    with pytest.raises(UserError, match=r"\.run\.lock is not the lock of a run: remove it"):
+        replace(tmp_path / "run")
+    assert files(tmp_path) == before
+
+
+def test_what_is_not_of_a_run_is_not_removed(target):
+    (target / "notes.md").write_text("mine")
+    before = files(target.parent)
+    with pytest.raises(UserError, match=r"notes\.md is not of a run"):
+        replace(target)
+    assert files(target.parent) == before
+
+
+def test_what_comes_while_a_run_trains_is_not_removed(target):
+    with (
+        pytest.raises(UserError, match=r"notes\.md is not of a run"),
+        replacing(target, NoSignals(), KNOWN),
+    ):
+        (target / "notes.md").write_text("mine")
+    assert files(target)["notes.md"] == "mine"
+    assert files(target)["result"] == "former"
+
+
+def test_what_cannot_be_a_folder(tmp_path):
+    (tmp_path / "one").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(tmp_path / "one")
+    for target in (tmp_path / "one", tmp_path / "one" / "run", tmp_path / ("long" * 100) / "run"):
+        with pytest.raises(UserError, match=r"^--results_dir=|^cannot write to --results_dir="):
+            replace(target)
+    assert files(tmp_path) == {}
+
+
+def test_links_where_a_run_writes(target):
+    elsewhere = target.parent / "elsewhere"
+    elsewhere.mkdir()
+    (target.parent / ".run.new").symlink_to(elsewhere)
+    (target.parent / ".run.old").symlink_to("nowhere")
+    replace(target)
+    assert files(target.parent) == {"run/result": "new"}
+    assert sorted(path.name for path in target.parent.iterdir()) == ["elsewhere", "run"]
+
+
+def test_a_link_to_nowhere_yet(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere" / "there")
+    replace(tmp_path / "run")
+    assert files(tmp_path / "elsewhere") == {"there/result": "new"}
