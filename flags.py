@@ -69,6 +69,7 @@ _CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
 _OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS, "tensorboard")
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 _SEED_MAX = 2**32 - 1
+_PORT_MAX = 2**16 - 1
 
 # absl sorts its help by module: each group of flags passes for one.
 _EXPERIMENT = {"module_name": "experiment"}
@@ -267,6 +268,51 @@ flags.DEFINE_string(
     **_STUDIES,
 )
 
+flags.DEFINE_string(
+    "workers",
+    None,
+    "With --study: the TensorFlow servers that do its runs, host:port,host:port and so on, each "
+    "started with --serve; without it, this machine does them.",
+    **_STUDIES,
+)
+flags.DEFINE_string(
+    "serve",
+    None,
+    "Be such a server: --serve=:port for programs on this machine, --serve=0.0.0.0:port for all "
+    "who can reach it. They can do with it what they like: it asks nobody for a password, and "
+    "nothing is encrypted.",
+    **_STUDIES,
+)
+# TensorFlow's server listens on every address of its machine; experiment/server.py can restrict
+# that to this machine, not to one network among others.
+_LOOPBACK, _EVERYWHERE = ("localhost", "127.0.0.1"), "0.0.0.0"
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """The host, which may be empty, and the port; None if it is no address."""
+    found = re.fullmatch(r"([^\s:/,]*):([0-9]{1,5})", text, re.ASCII)
+    if found is None or not 1 <= int(found[2]) <= _PORT_MAX:
+        return None
+    return found[1], int(found[2])
+
+
+def _are_workers(text: str | None) -> bool:
+    found = [_address(part) for part in text.split(",")] if text is not None else []
+    return all(address is not None and address[0] != "" for address in found)
+
+
+def _is_to_serve(text: str | None) -> bool:
+    if text is None:
+        return True
+    address = _address(text)
+    return address is not None and address[0] in ("", *_LOOPBACK, _EVERYWHERE)
+
+
+flags.register_validator("workers", _are_workers, "must be like host:2222,host:2223")
+flags.register_validator(
+    "serve", _is_to_serve, "must be like :2222, for this machine alone, or 0.0.0.0:2222"
+)
+
 _OTHER = {"module_name": "other"}
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **_OTHER)
 
@@ -324,6 +370,13 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
             if values[name].value != values[name].default:
                 raise UserError(f"--{name}={values[name].value} makes no sense here: {reason}")
 
+    if values.serve:
+        fields = (field.name for field in dataclasses.fields(Settings))
+        for name in (*fields, "study", "workers"):
+            if values[name].present:
+                raise UserError(f"--{name} makes no sense with --serve: leave it out")
+    if values.workers and not values.study:
+        raise UserError("--workers makes no sense without --study: name a study, or leave it out")
     if values.study:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
@@ -363,6 +416,17 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
 def study() -> Path | None:
     """The file that `--study` names."""
     return Path(flags.FLAGS.study) if flags.FLAGS.study else None
+
+
+def workers() -> list[str]:
+    """The addresses that `--workers` names."""
+    return flags.FLAGS.workers.split(",") if flags.FLAGS.workers else []
+
+
+def serve() -> tuple[str, int] | None:
+    """The host and the port that `--serve` names; without a host it is this machine alone."""
+    address = _address(flags.FLAGS.serve) if flags.FLAGS.serve else None
+    return (address[0] or _LOOPBACK[0], address[1]) if address else None
 
 
 def verbose() -> bool:

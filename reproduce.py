@@ -28,13 +28,17 @@ def main() -> None:
     # alike in every loop, and more as TensorFlow 1.5 did.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    address = flags.serve()
+    if address is not None:
+        do_serve(*address)
+        return
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment.checkpoint import Checkpoints
     from experiment.folder import resolved
 
     study_file = flags.study()
     if study_file is not None:
-        do_study(study_file, settings)
+        do_study(study_file, settings, flags.workers())
         return
     checkpoints = Checkpoints(resolved(settings.results_dir / settings.name) / "checkpoint")
     try:
@@ -46,7 +50,18 @@ def main() -> None:
         sys.exit(128 + interrupted.number)
 
 
-def do_study(file: "Path", settings: "Settings") -> None:
+def do_serve(host: str, port: int) -> None:
+    """Lets studies on other machines, or on this one, use this one, until a signal comes."""
+    from experiment import server
+
+    try:
+        Signals()
+        server.serve(host, port)
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.number)
+
+
+def do_study(file: "Path", settings: "Settings", workers: list[str]) -> None:
     """Runs the experiments of a study over its seeds, and says where to read what they show."""
     from experiment import study
 
@@ -54,7 +69,7 @@ def do_study(file: "Path", settings: "Settings") -> None:
     folder = settings.results_dir / "studies" / whole.name
     Signals()
     try:
-        study.run(whole, folder)
+        study.run(whole, folder, workers)
     except Interrupted as interrupted:
         kept = f"what is done is kept in {folder}, and the same command goes on"
         print(f"reproduce.py: interrupted: {kept}", file=sys.stderr)

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
 from experiment import gradients
-from experiment.build import Graph, build
+from experiment.build import INTRA_OP_THREADS, Graph, build
 from experiment.checkpoint import START, State
 from experiment.events import Events
 from experiment.mnist import Images, Split
@@ -26,6 +27,7 @@ def run(
     start: State = START,
     after_epoch: AfterEpoch = lambda history, save: None,
     tensorboard: Path | None = None,
+    target: str = "",
 ) -> Outcome:
     """Trains and predicts in one Session.
 
@@ -36,15 +38,17 @@ def run(
         after_epoch: called after each epoch with the history so far, and a function that saves the
             weights to files that begin with a prefix.
         tensorboard: a folder to be made for TensorBoard's events, if they are wanted.
+        target: the TensorFlow server that the Session is on, or this process.
 
     Returns:
         The outcome.
 
     Raises:
         UserError: the cost of an epoch is not finite, or the events cannot be written.
+        tf.errors.OpError: the server is lost.
     """
     graph = build(settings)
-    with open_session(graph) as session:
+    with open_session(graph, target) as session:
         initialize(session, graph, settings, split.train)
         if start.variables is not None:
             graph.saver.restore(session, str(start.variables))
@@ -71,14 +75,38 @@ def run(
     return Outcome(costs, test, held_out, seconds, quality)
 
 
-def open_session(graph: Graph) -> tf.Session:
-    """A Session on the processor, with one thread inside an operation.
+def open_session(graph: Graph, target: str = "") -> tf.Session:
+    """A Session in this process, or on the TensorFlow server that is the target."""
+    return Session(target, graph=graph.graph, config=configuration())
 
-    More save nothing at this size, and how many there are would decide how sums are rounded.
-    Between operations any number of threads gives the same result.
+
+def configuration() -> tf.ConfigProto:
+    """What decides how numbers are rounded, here and on a server: the processor, and one thread.
+
+    Without the isolation two Sessions on one server would share their variables, by name.
     """
-    config = tf.ConfigProto(intra_op_parallelism_threads=1, device_count={"GPU": 0})
-    return tf.Session(graph=graph.graph, config=config)
+    return tf.ConfigProto(
+        intra_op_parallelism_threads=INTRA_OP_THREADS,
+        device_count={"GPU": 0},
+        isolate_session_state=True,
+    )
+
+
+class Session(tf.Session):  # type: ignore[misc]
+    """A Session that repeats the steps that a server turns away by mistake.
+
+    A server turns away, before it runs any of it, a step whose number it has seen among its last
+    100,000. It draws the numbers from 2**32, so that one new step in some 40,000 is turned away.
+    """
+
+    def run(self, *arguments: Any) -> Any:
+        """As in `tf.Session`."""
+        try:
+            return super().run(*arguments)
+        except tf.errors.AbortedError as error:
+            if "request was received twice" not in error.message:
+                raise
+            return super().run(*arguments)
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:

@@ -26,7 +26,7 @@ from experiment.comparison import markdown
 from experiment.errors import UserError
 from experiment.folder import cannot_write, locked, write_whole
 from experiment.metrics import RESAMPLES, spread
-from experiment.workers import Job, on_processes
+from experiment.workers import Job, on_workers
 from flags import Settings
 
 RUNS = "runs.jsonl"
@@ -103,15 +103,16 @@ def read(path: Path, settings: Settings) -> Study:
     return Study(path.stem, images, jobs, differences)
 
 
-def run(study: Study, folder: Path) -> None:
+def run(study: Study, folder: Path, addresses: Sequence[str]) -> None:
     """Does what is missing of a study, and writes what all its runs show.
 
     Args:
         study: what to do.
         folder: where its results go.
+        addresses: of the TensorFlow servers that do the runs; without any, this machine does.
 
     Raises:
-        UserError: a run fails, or nothing can be written.
+        UserError: a run fails, no server is left, or nothing can be written.
     """
     with locked(folder):
         try:
@@ -125,7 +126,7 @@ def run(study: Study, folder: Path) -> None:
                 (folder / RUNS).open("a") as file,
                 tqdm(total=total, initial=begun, unit="run", desc=study.name) as bar,
             ):
-                for job, measured in on_processes(todo):
+                for job, measured in on_workers(todo, addresses):
                     if measured[ACCURACY[study.images][0]] is None:
                         raise UserError(
                             f"{job.experiment} leaves no image held out, and images = held_out: "

@@ -13,8 +13,8 @@ matrix gets its W + AᵀB, one product. This is the delayed update of quantum Mo
 blocked LU: exact algebra, in which only rounding differs from `graph.backprop`.
 
 What a block shares is computed once: x·Wx and, since A of Wx is X, the block's images, the Gram
-matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Updates with the same left factor share a row. Rows
-of B that are not filled yet are zeros and change nothing.
+matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Wrec and Wsg1 share their A. Rows that are not
+filled yet are zeros and change nothing.
 
 The epoch is compiled with XLA, which joins the many small operations of a step into few.
 """
@@ -27,7 +27,12 @@ from graph.backprop import Rates
 from graph.network import cost_function
 from graph.weights import Weights
 
-BLOCK = 25
+BLOCK = 50
+
+
+def low_rank(q: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """(q·Aᵀ)·B, [1, n], for q [1, m], A [rows, m] and B [rows, n]."""
+    return tf.matmul(tf.matmul(q, a, transpose_b=True), b)
 
 
 class Delayed(NamedTuple):
@@ -37,15 +42,21 @@ class Delayed(NamedTuple):
         w: W, [m, n].
         a: A, [rows, m].
         b: B, [rows, n].
+        new: pairs a [1, m] and b [1, n], of updates aᵀb that A and B do not hold yet.
     """
 
     w: tf.Tensor
     a: tf.Tensor
     b: tf.Tensor
+    new: tuple[tuple[tf.Tensor, tf.Tensor], ...] = ()
+
+    def plus(self, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
+        """W := W + aᵀb, put off."""
+        return self._replace(new=(*self.new, (a, b)))
 
     def pending(self, q: tf.Tensor) -> tf.Tensor:
         """(q·Aᵀ)·B, what the updates add to q·W."""
-        return tf.matmul(tf.matmul(q, self.a, transpose_b=True), self.b)
+        return tf.add_n([low_rank(q, a, b) for a, b in ((self.a, self.b), *self.new)])
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
         """q·W now, for a row q [1, m]."""
@@ -53,57 +64,124 @@ class Delayed(NamedTuple):
 
     def product_transposed(self, q: tf.Tensor) -> tf.Tensor:
         """q·Wᵀ now, for a row q [1, n]."""
-        pending = tf.matmul(tf.matmul(q, self.b, transpose_b=True), self.a)
+        pending = tf.add_n([low_rank(q, b, a) for a, b in ((self.a, self.b), *self.new)])
         return tf.matmul(q, self.w, transpose_b=True) + pending
-
-    def plus_to(self, row: tf.Tensor, b: tf.Tensor) -> "Delayed":
-        """W := W + aᵀb, put off, where a is this row of A already."""
-        return self._replace(b=tf.tensor_scatter_nd_add(self.b, [[row]], b))
-
-    def plus(self, row: int | tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
-        """W := W + aᵀb, put off: in this row of A and B, which is empty or holds the same a."""
-        return self._replace(
-            a=tf.tensor_scatter_nd_update(self.a, [[row]], a),
-            b=tf.tensor_scatter_nd_add(self.b, [[row]], b),
-        )
 
     def applied(self) -> tf.Tensor:
         """W + AᵀB."""
         return self.w + tf.matmul(self.a, self.b, transpose_a=True)
 
 
-def delay(w: tf.Tensor, rows: int) -> Delayed:
-    """W, with room for so many updates."""
-    m, n = w.shape
-    return Delayed(w, tf.zeros([rows, m], w.dtype), tf.zeros([rows, n], w.dtype))
+class Matrices(NamedTuple):
+    """The matrices that a step changes, as tensors or as `Delayed`."""
 
-
-class State(NamedTuple):
-    """What a step changes: h₁, h₂ [1, width], `w_fc` as a row [1, width], and the matrices."""
-
-    h_1: tf.Tensor
-    h_2: tf.Tensor
-    w_fc: tf.Tensor
     w_x: Any
     w_rec: Any
     w_sg_1: Any
     w_sg_2: Any
 
 
+class State(NamedTuple):
+    """What else a step changes: h₁, h₂ and `w_fc` as a row, [1, width] each."""
+
+    h_1: tf.Tensor
+    h_2: tf.Tensor
+    w_fc: tf.Tensor
+
+
+class Factors(NamedTuple):
+    """The factors of one step's updates, rows [1, width], learning rates and signs included.
+
+    Wx := Wx + xᵀ(u + v), Wrec := Wrec + h₀ᵀu + h₁ᵀv, Wsg1 := Wsg1 + h₁ᵀe₁, Wsg2 := Wsg2 + h₂ᵀe₂.
+    """
+
+    h_1: tf.Tensor
+    h_2: tf.Tensor
+    u: tf.Tensor
+    v: tf.Tensor
+    e_1: tf.Tensor
+    e_2: tf.Tensor
+
+
+class Rows(NamedTuple):
+    """The factors of a block's updates so far, a row for each image.
+
+    h₀ is the same for the whole block: it has row 0 of H₁ for itself, with the sum of the block's u
+    in V and zeros in E₁, and image n has row 1 + n there.
+
+    Attributes:
+        h_1: H₁, [1 + BLOCK, width].
+        h_2: H₂, [BLOCK, width].
+        u_v: U + V, [BLOCK, width].
+        v: V, [1 + BLOCK, width].
+        e_1: E₁, [1 + BLOCK, width].
+        e_2: E₂, [BLOCK, width].
+    """
+
+    h_1: tf.Tensor
+    h_2: tf.Tensor
+    u_v: tf.Tensor
+    v: tf.Tensor
+    e_1: tf.Tensor
+    e_2: tf.Tensor
+
+    def of(self, w: Matrices, images: tf.Tensor) -> Matrices:
+        """The matrices from before the block, `Delayed` by these rows; X, [BLOCK, width]."""
+        return Matrices(
+            Delayed(w.w_x, images, self.u_v),
+            Delayed(w.w_rec, self.h_1, self.v),
+            Delayed(w.w_sg_1, self.h_1, self.e_1),
+            Delayed(w.w_sg_2, self.h_2, self.e_2),
+        )
+
+
+def no_rows(h_0: tf.Tensor) -> Rows:
+    """Those at the beginning of a block."""
+    zeros = tf.zeros([BLOCK, h_0.shape[1]], h_0.dtype)
+    zeros_1 = tf.zeros([1 + BLOCK, h_0.shape[1]], h_0.dtype)
+    return Rows(tf.concat([h_0, zeros], 0), zeros, zeros, zeros_1, zeros_1, zeros)
+
+
+def fill(rows: Rows, n: tf.Tensor, f: Factors, length: tf.Tensor) -> Rows:
+    """The rows with those of image n, counted from 0, of a block of so many images.
+
+    XLA goes by the data alone. Where rows are written that something else may still read, it copies
+    them all before; but a loop waits for everything that goes into it, which here is all that a
+    step computes. So this is a loop over the images from n to n.
+    """
+
+    def fill_row(n: tf.Tensor, rows: Rows) -> tuple[tf.Tensor, Rows]:
+        def put(matrix: tf.Tensor, row: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+            return tf.tensor_scatter_nd_update(matrix, [[row]], value)
+
+        return n + 1, Rows(
+            h_1=put(rows.h_1, 1 + n, f.h_1),
+            h_2=put(rows.h_2, n, f.h_2),
+            u_v=put(rows.u_v, n, f.u + f.v),
+            v=tf.tensor_scatter_nd_add(put(rows.v, 1 + n, f.v), [[0]], f.u),
+            e_1=put(rows.e_1, 1 + n, f.e_1),
+            e_2=put(rows.e_2, n, f.e_2),
+        )
+
+    after = tf.minimum(n + 1, length)  # n + 1, which XLA must not know
+    _, filled = tf.while_loop(lambda n, _: n < after, fill_row, (n, rows))
+    return Rows(*filled)
+
+
 class Image(NamedTuple):
     """One image of a block.
 
     Attributes:
-        number: within its block, from 0.
         y: [1, 1].
         x_w: x·Wx with the Wx from before the block, [1, width].
         x_a: x·Aᵀ with the A of Wx, the block's images, [1, BLOCK].
+        x_x: x·xᵀ, [1, 1].
     """
 
-    number: tf.Tensor
     y: tf.Tensor
     x_w: tf.Tensor
     x_a: tf.Tensor
+    x_x: tf.Tensor
 
 
 def readout(h: tf.Tensor, w_fc: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -113,8 +191,8 @@ def readout(h: tf.Tensor, w_fc: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.
 
 
 def published_step(
-    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, rates: Rates, sign: int
-) -> tuple[tf.Tensor, State]:
+    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, m: Matrices, rates: Rates, sign: int
+) -> tuple[tf.Tensor, State, Factors]:
     """One step of `graph.backprop.published_manual`.
 
     Args:
@@ -122,14 +200,16 @@ def published_step(
         h_0: [1, width].
         h_0_w: h₀·Wrec with the Wrec from before the block, [1, width].
         s: the state before the step.
+        m: the `Delayed` matrices before the step.
         rates: the learning rates.
         sign: 1 to add synthetic gradients, −1 to subtract them.
 
     Returns:
-        The cost of the image and the state after the step.
+        The cost of the image, the state after the step, and the updates of the matrices.
     """
-    n, y, x_w, x_a = image
-    h_1, h_2, w_fc, w_x, w_rec, w_sg_1, w_sg_2 = s
+    y, x_w, x_a, _ = image
+    h_1, h_2, w_fc = s
+    w_x, w_rec, w_sg_1, w_sg_2 = m
     x_w += tf.matmul(x_a, w_x.b)
     a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))  # a₁ = tanh(x·Wx + h₀·Wrec)
     a_2 = tf.tanh(x_w + w_rec.product(h_1))  # a₂ = tanh(x·Wx + h₁·Wrec)
@@ -141,48 +221,54 @@ def published_step(
     t_1 = w_rec.product_transposed(v)  # t₁ = v·Wrecᵀ
     t_2 = d * w_fc  # t₂ = d·Wfcᵀ
     lr_rec = sign * rates.lr_rec
-    return cost, State(
-        h_1=a_1,
-        h_2=a_2,
-        w_fc=w_fc - rates.lr_x * d * h_2,
-        w_x=w_x.plus_to(n, lr_rec * (u + v)),
-        w_rec=w_rec.plus(0, h_0, lr_rec * u).plus(1 + n, h_1, lr_rec * v),
-        w_sg_1=w_sg_1.plus(n, h_1, -rates.lr_sg * (g_1 - t_1)),
-        w_sg_2=w_sg_2.plus(n, h_2, -rates.lr_sg * (g_2 - t_2)),
+    factors = Factors(
+        h_1,
+        h_2,
+        u=lr_rec * u,
+        v=lr_rec * v,
+        e_1=-rates.lr_sg * (g_1 - t_1),
+        e_2=-rates.lr_sg * (g_2 - t_2),
     )
+    return cost, State(a_1, a_2, w_fc - rates.lr_x * d * h_2), factors
 
 
 def ordered_step(
-    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, rates: Rates, sign: int
-) -> tuple[tf.Tensor, State]:
+    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, m: Matrices, rates: Rates, sign: int
+) -> tuple[tf.Tensor, State, Factors]:
     """One step of `graph.backprop.ordered_manual`; arguments and result as in `published_step`."""
-    n, y, x_w, x_a = image
-    _, _, w_fc, w_x, w_rec, w_sg_1, w_sg_2 = s
+    y, x_w, x_a, x_x = image
+    w_x, w_rec, w_sg_1, w_sg_2 = m
     lr_rec = sign * rates.lr_rec
     # 1. a₁ = tanh(x·Wx + h₀·Wrec)
-    a_1 = tf.tanh(x_w + tf.matmul(x_a, w_x.b) + h_0_w + w_rec.pending(h_0))
+    x_w += tf.matmul(x_a, w_x.b)
+    a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     g_1 = w_sg_1.product(a_1)
     u = g_1 * (1 - a_1**2)
-    w_rec = w_rec.plus(0, h_0, lr_rec * u)
-    w_x = w_x.plus_to(n, lr_rec * u)
+    w_rec = w_rec.plus(h_0, lr_rec * u)
+    x_w += x_x * (lr_rec * u)  # x·(xᵀu)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec)
-    a_2 = tf.tanh(x_w + tf.matmul(x_a, w_x.b) + w_rec.product(a_1))
+    a_2 = tf.tanh(x_w + w_rec.product(a_1))
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
     g_2 = w_sg_2.product(a_2)
     v = g_2 * (1 - a_2**2)
-    w_rec = w_rec.plus(1 + n, a_1, lr_rec * v)
-    w_x = w_x.plus_to(n, lr_rec * v)
+    w_rec = w_rec.plus(a_1, lr_rec * v)
     # 5. t₁ = v·Wrecᵀ
     t_1 = w_rec.product_transposed(v)
-    w_sg_1 = w_sg_1.plus(n, a_1, -rates.lr_sg * (g_1 - t_1))
     # 6. p = σ(h₂·Wfc), d = (p − y) p (1 − p)
-    cost, d = readout(a_2, w_fc, y)
-    w_fc -= rates.lr_x * d * a_2
+    cost, d = readout(a_2, s.w_fc, y)
+    w_fc = s.w_fc - rates.lr_x * d * a_2
     # 7. t₂ = d·Wfcᵀ
     t_2 = d * w_fc
-    w_sg_2 = w_sg_2.plus(n, a_2, -rates.lr_sg * (g_2 - t_2))
-    return cost, State(a_1, a_2, w_fc, w_x, w_rec, w_sg_1, w_sg_2)
+    factors = Factors(
+        h_1=a_1,
+        h_2=a_2,
+        u=lr_rec * u,
+        v=lr_rec * v,
+        e_1=-rates.lr_sg * (g_1 - t_1),
+        e_2=-rates.lr_sg * (g_2 - t_2),
+    )
+    return cost, State(a_1, a_2, w_fc), factors
 
 
 def delayed_manual(
@@ -214,7 +300,7 @@ def delayed_manual(
     # The last block may be short; its missing images are never looked at.
     missing = -total % BLOCK
     padding = [[0, missing], [0, 0]]
-    matrices = (weights.w_x, weights.w_rec, weights.w_sg_1, weights.w_sg_2)
+    variables = (weights.w_x, weights.w_rec, weights.w_sg_1, weights.w_sg_2)
 
     # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
     # it can tell that there is one image. The variables are read and written in here because XLA
@@ -223,45 +309,45 @@ def delayed_manual(
     def epoch(images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
         h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
-        start = State(
-            h_1,
-            h_2,
-            tf.transpose(weights.w_fc.read_value()),
-            *(matrix.read_value() for matrix in matrices),
-        )
+        state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()))
+        matrices = Matrices(*(variable.read_value() for variable in variables))
 
-        def block(first: tf.Tensor, costs: tf.Tensor, s: State) -> tuple[tf.Tensor, ...]:
+        def block(
+            first: tf.Tensor, costs: tf.Tensor, s: State, w: Matrices
+        ) -> tuple[tf.Tensor, tf.Tensor, State, Matrices]:
             xs = tf.slice(images, [first, 0], [BLOCK, width])
-            x_ws, x_as = tf.matmul(xs, s.w_x), tf.matmul(xs, xs, transpose_b=True)
-            h_0_w = tf.matmul(h_0, s.w_rec)
-            s = s._replace(
-                w_x=delay(s.w_x, BLOCK)._replace(a=xs),
-                w_rec=delay(s.w_rec, 1 + BLOCK),  # h₀ has one row for the whole block
-                w_sg_1=delay(s.w_sg_1, BLOCK),
-                w_sg_2=delay(s.w_sg_2, BLOCK),
-            )
+            x_ws, x_as = tf.matmul(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
+            h_0_w = tf.matmul(h_0, w.w_rec)
+            length = tf.minimum(BLOCK, count - first)
 
-            def one(n: tf.Tensor, costs: tf.Tensor, s: State) -> tuple[tf.Tensor, ...]:
+            def one(
+                n: tf.Tensor, costs: tf.Tensor, s: State, rows: Rows
+            ) -> tuple[tf.Tensor, tf.Tensor, State, Rows]:
                 image = Image(
-                    n,
                     y=tf.slice(labels, [first + n, 0], [1, 1]),
                     x_w=tf.slice(x_ws, [n, 0], [1, width]),
                     x_a=tf.slice(x_as, [n, 0], [1, BLOCK]),
+                    x_x=tf.slice(x_as, [n, n], [1, 1]),
                 )
-                cost, s = step(image, h_0, h_0_w, s, rates, sign)
-                return n + 1, tf.tensor_scatter_nd_update(costs, [[first + n]], [cost]), s
+                cost, s, factors = step(image, h_0, h_0_w, s, rows.of(w, xs), rates, sign)
+                costs = tf.tensor_scatter_nd_update(costs, [[first + n]], [cost])
+                return n + 1, costs, s, fill(rows, n, factors, length)
 
-            length = tf.minimum(BLOCK, count - first)
-            _, costs, s = tf.while_loop(lambda n, *_: n < length, one, (0, costs, s))
-            return first + BLOCK, costs, State(*s[:3], *(delayed.applied() for delayed in s[3:]))
+            _, costs, s, rows = tf.while_loop(
+                lambda n, *_: n < length, one, (0, costs, s, no_rows(h_0))
+            )
+            applied = Matrices(*(delayed.applied() for delayed in rows.of(w, xs)))
+            return first + BLOCK, costs, s, applied
 
         costs = tf.zeros([total + missing], images.dtype)
-        _, costs, end = tf.while_loop(lambda first, *_: first < count, block, (0, costs, start))
-        h_1, h_2, w_fc, *ends = end
+        _, costs, state, matrices = tf.while_loop(
+            lambda first, *_: first < count, block, (0, costs, state, matrices)
+        )
+        h_1, h_2, w_fc = state
         writes = [
             weights.hidden_states.assign(tf.transpose(tf.concat([h_0, h_1, h_2], 0))),
             weights.w_fc.assign(tf.transpose(w_fc)),
-            *(matrix.assign(value) for matrix, value in zip(matrices, ends, strict=True)),
+            *(matrix.assign(value) for matrix, value in zip(variables, matrices, strict=True)),
         ]
         with tf.control_dependencies(writes):
             return tf.identity(costs[:total])

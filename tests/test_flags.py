@@ -16,6 +16,8 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
     assert result.returncode == 0
     for flag in (
         *dataclasses.asdict(Settings()),
+        "workers",
+        "serve",
         "flagfile",
         "verbosity",
     ):
@@ -77,6 +79,18 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--gradient=true --wiring=ordered --lr_sg=0.5", "--lr_sg=0.5"),
         ("--results_dir=", "--results_dir"),
         ("--data_dir=", "--data_dir"),
+        ("--workers=localhost:2222", "--workers"),
+        ("--workers=:2222 --study=x.ini", "--workers=:2222"),
+        ("--workers=localhost:0 --study=x.ini", "--workers=localhost:0"),
+        ("--workers=localhost:2222,,b:2222 --study=x.ini", "--workers=localhost:2222,,b:2222"),
+        ("--workers=grpc://localhost:2222 --study=x.ini", "--workers=grpc"),
+        ("--workers= --study=x.ini", "--workers="),
+        ("--serve=2222", "--serve=2222"),
+        ("--serve=", "--serve="),
+        ("--serve=:65536", "--serve=:65536"),
+        ("--serve=192.168.0.1:2222", "--serve=192.168.0.1:2222"),
+        ("--serve=:2222", "--results_dir makes no sense with --serve"),
+        ("--serve=:2222 --workers=localhost:2222", "makes no sense with --serve"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
         ("--results_dir=/dev/null/results", "--results_dir=/dev/null/results"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, free_port, served
 
 from experiment import study
 from experiment.errors import UserError
@@ -29,11 +29,11 @@ later = first
 NAMES = {"README.md", "table.md", "points.png", "points.svg", "runs.jsonl"}
 
 
-def start(folder):
+def start(folder, *flags, program=(PROJECT / "reproduce.py",)):
     (folder / "small.ini").write_text(STUDY)
-    command = [sys.executable, PROJECT / "reproduce.py", f"--study={folder / 'small.ini'}"]
+    command = [sys.executable, *program, f"--study={folder / 'small.ini'}"]
     return subprocess.Popen(
-        [*command, f"--results_dir={folder / 'results'}"],
+        [*command, f"--results_dir={folder / 'results'}", *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -127,6 +127,88 @@ def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
     assert content(tmp_path) == content(whole)
 
 
+@pytest.fixture(scope="module")
+def server():
+    """The address of a server that nothing happens to."""
+    with served() as (address, _):
+        yield address
+
+
+@pytest.fixture
+def victim():
+    """The address of a server, and its process."""
+    with served() as (address, process):
+        yield address, process
+
+
+@pytest.mark.xdist_group("study")
+def test_two_sessions_at_once_on_one_server_write_the_bytes_of_local_processes(
+    whole, server, tmp_path
+):
+    process = start(tmp_path, f"--workers={server},{server}")
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert content(tmp_path) == content(whole)
+
+
+# Import experiment.workers where reproduce.py would, and wait less.
+IMPATIENT = f"""
+import runpy, sys
+sys.path.insert(0, {str(PROJECT)!r})
+import experiment.workers
+experiment.workers.SILENCE = 30
+runpy.run_path({str(PROJECT / "reproduce.py")!r}, run_name="__main__")
+"""
+
+
+@pytest.mark.xdist_group("study")
+@pytest.mark.parametrize(
+    ("sent", "program", "said"),
+    [
+        (signal.SIGKILL, (PROJECT / "reproduce.py",), ""),
+        (signal.SIGSTOP, ("-c", IMPATIENT), "silent for 30 seconds"),
+    ],
+    ids=["dies", "hangs"],
+)
+def test_a_server_that_is_lost_loses_nothing(whole, server, victim, tmp_path, sent, program, said):
+    address, its_process = victim
+    process = start(tmp_path, f"--workers={server},{address}", program=program)
+    wait_for(lambda: process.poll() is not None or runs(tmp_path))
+    its_process.send_signal(sent)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert f"{address} is lost (" in stderr
+    assert said in stderr
+    assert f"{server} is lost" not in stderr
+    assert content(tmp_path) == content(whole)
+
+
+@pytest.mark.xdist_group("study")
+def test_a_study_on_a_server_that_was_killed_goes_on(whole, server, tmp_path):
+    process = start(tmp_path, f"--workers={server}")
+    wait_for(lambda: process.poll() is not None or runs(tmp_path))
+    process.kill()
+    process.communicate()
+    done = len(runs(tmp_path))
+    assert 1 <= done < 4
+    process = start(tmp_path, f"--workers={server}")
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert f"{done}/4" in stderr
+    assert content(tmp_path) == content(whole)
+
+
+@pytest.mark.xdist_group("study")
+def test_an_address_where_nobody_answers_is_named(tmp_path):
+    address = f"127.0.0.1:{free_port()}"
+    process = start(tmp_path, f"--workers={address}")
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    line = stderr.splitlines()[-1]
+    assert line.startswith(f"reproduce.py: {address} is lost (Connection refused)")
+    assert "the same command goes on" in line
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -153,9 +235,11 @@ def test_a_study_needs_images_that_are_held_out(tmp_path, monkeypatch):
     (tmp_path / "small.ini").write_text(STUDY)
     asked = study.read(tmp_path / "small.ini", Settings())
     measured = {"held_out_accuracy": None}
-    monkeypatch.setattr(study, "on_processes", lambda jobs: ((job, measured) for job in jobs))
+    monkeypatch.setattr(
+        study, "on_workers", lambda jobs, addresses: ((job, measured) for job in jobs)
+    )
     with pytest.raises(UserError, match="later leaves no image held out"):
-        study.run(asked, tmp_path / "results")
+        study.run(asked, tmp_path / "results", [])
     assert (tmp_path / "results" / "runs.jsonl").read_text() == ""
 
 
