@@ -255,6 +255,9 @@ flags.DEFINE_boolean(
     **_FILES,
 )
 
+for folder in ("data_dir", "results_dir"):
+    flags.register_validator(folder, bool, "must name a folder; . is the one you are in")
+
 _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
     "study",
@@ -326,19 +329,22 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
             if values[field.name].present and field.name not in _OF_STUDIES:
                 raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
     modules = ("condition_on_label", "sg_hidden")
-    synthetic = ("synthetic_step", "synthetic_init", *modules)
+    synthetic = ("synthetic_step", "synthetic_init", "lr_sg", *modules)
     if values.mode == "auto":
-        refuse(("gradient", *synthetic), "it is for --mode=manual, and this is --mode=auto")
+        of_manual = ("gradient", *synthetic, "lr_x", "lr_rec")
+        refuse(of_manual, "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
         meant_for_graphs = (
-            "wiring", "engine", "gradient", *synthetic, "init", "split_seed", "lr_auto",
-            *_CHECKPOINTS, "tensorboard",
+            "wiring", "engine", "gradient", "synthetic_step", "synthetic_init", *modules, "init",
+            "split_seed", "lr_auto", *_CHECKPOINTS, "tensorboard",
         )  # fmt: skip
         for name in meant_for_graphs:
             if values[name].present:
                 raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
     else:
         refuse(("recurrent_update",), "it is for --mode=numpy")
+    if values.mode == "manual":
+        refuse(("lr_auto",), "it is for --mode=auto, and this is --mode=manual")
     if values.engine == "delayed":
         if (values.mode, values.gradient) != ("manual", "synthetic"):
             raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")

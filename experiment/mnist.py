@@ -160,8 +160,11 @@ def split(data: Data, settings: Settings) -> Split:
         The split. Source: specification §1.
 
     Raises:
-        UserError: there are fewer images than asked for.
+        UserError: there are fewer images than asked for, or none of a digit.
     """
+    for digit in settings.digits:
+        if digit not in data.labels:
+            raise UserError(f"there is no image of a {digit}: choose other --digits, or other data")
     chosen = np.concatenate([np.flatnonzero(data.labels == digit) for digit in settings.digits])
     test, train = settings.test_images, settings.train_images
     if test + train > len(chosen):

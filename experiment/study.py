@@ -75,6 +75,8 @@ def read(path: Path, settings: Settings) -> Study:
     except (configparser.Error, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
+    if seeds < 1:
+        raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
     if images not in ACCURACY:
         raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
     if unknown := {name for pair in differences for name in pair} - set(experiments):
@@ -120,6 +122,11 @@ def run(study: Study, folder: Path) -> None:
                 tqdm(total=total, initial=begun, unit="run", desc=study.name) as bar,
             ):
                 for job, measured in on_processes(todo):
+                    if measured[ACCURACY[study.images][0]] is None:
+                        raise UserError(
+                            f"{job.experiment} leaves no image held out, and images = held_out: "
+                            "lower its --train_images"
+                        )
                     done[_key(job)] = {"experiment": job.experiment, **measured}
                     file.write(json.dumps(done[_key(job)]) + "\n")
                     file.flush()

@@ -17,7 +17,6 @@ from experiment.metrics import wilson_interval
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "results"
 
-ONE_RATE = "--lr_x=0.01 --lr_rec=0.01 --lr_auto=0.01"
 # The folder that the run writes, below results/, and the flags that make it do so.
 EXPERIMENTS = {
     "published-manual": "--wiring=published --mode=manual",
@@ -26,9 +25,9 @@ EXPERIMENTS = {
     "ordered-auto": "--wiring=ordered --mode=auto",
     "connected-manual": "--wiring=connected --mode=manual",
     "connected-auto": "--wiring=connected --mode=auto",
-    "one-rate/connected-auto": f"--wiring=connected --mode=auto {ONE_RATE}",
+    "one-rate/connected-auto": "--wiring=connected --mode=auto --lr_auto=0.01",
     "one-rate/connected-manual-true": (
-        f"--wiring=connected --mode=manual --gradient=true {ONE_RATE}"
+        "--wiring=connected --mode=manual --gradient=true --lr_x=0.01 --lr_rec=0.01"
     ),
     "descend/ordered-manual": "--wiring=ordered --mode=manual --synthetic_step=descend",
     "frozen/ordered-manual": "--wiring=ordered --mode=manual --lr_rec=0",

@@ -165,12 +165,11 @@ def run_numpy(settings, split):
     ("mode", "engine"), [("manual", "stepwise"), ("manual", "delayed"), ("auto", "stepwise")]
 )
 def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
-    settings = Settings(
-        mode=mode, epochs=3, seed=7, lr_x=0.01, lr_rec=1e-4, lr_sg=1e-3, lr_auto=0.05
-    )
+    rates = {"auto": {"lr_auto": 0.05}, "manual": {"lr_x": 0.01, "lr_rec": 1e-4, "lr_sg": 1e-3}}
+    settings = Settings(mode=mode, epochs=3, seed=7, **rates[mode])
     result = reproduce(
-        f"--mode={mode}", "--seed=7", "--epochs=3", "--lr_x=0.01", "--lr_rec=1e-4", "--lr_sg=1e-3",
-        "--lr_auto=0.05", f"--results_dir={tmp_path}",
+        f"--mode={mode}", "--seed=7", "--epochs=3", f"--results_dir={tmp_path}",
+        *(f"--{name}={rate}" for name, rate in rates[mode].items()),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     costs, predictions = run_numpy(settings, split)
@@ -239,10 +238,9 @@ def test_ordered_follows_numpy_and_tells_zeros_from_ones(
 
 
 def test_back_propagation_by_hand_is_automatic_differentiation(reproduce, tmp_path):
-    rates = [f"--{name}=0.01" for name in ("lr_x", "lr_rec", "lr_auto")]
-    common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}", *rates)
-    for mode in (["--mode=auto"], ["--mode=manual", "--gradient=true"]):
-        assert reproduce(*common, *mode).returncode == 0
+    common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}")
+    for own in ("--mode=auto --lr_auto=0.01", "--gradient=true --lr_x=0.01 --lr_rec=0.01"):
+        assert reproduce(*common, *own.split()).returncode == 0
     auto, true = (
         read_costs(tmp_path / name) for name in ("connected-auto", "connected-manual-true")
     )

@@ -170,3 +170,9 @@ def test_a_bomb_is_not_unpacked(other_data):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**20
+
+
+def test_a_digit_of_which_there_is_no_image():
+    data = mnist.Data(np.zeros((40, 784), np.uint8), np.full(40, 1, np.uint8), {})
+    with pytest.raises(UserError, match="no image of a 0"):
+        mnist.split(data, Settings())

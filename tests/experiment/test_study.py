@@ -13,6 +13,7 @@ import pytest
 from conftest import PROJECT
 
 from experiment import study
+from experiment.errors import UserError
 from flags import Settings
 
 STUDY = """
@@ -131,6 +132,7 @@ def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
     [
         ("", "No section: 'study'"),
         ("[study]\nseeds = many\n", "'many'"),
+        (STUDY.replace("seeds = 2", "seeds = 0"), "seeds = 0"),
         (STUDY.replace("held_out", "training"), "say held_out or test"),
         (STUDY.replace("epochs=2", "epochs=0"), "later: flag --epochs=0"),
         (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
@@ -145,6 +147,16 @@ def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
     assert said in line
     assert f"--study={tmp_path / 'wrong.ini'}" in line
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.ini"]
+
+
+def test_a_study_needs_images_that_are_held_out(tmp_path, monkeypatch):
+    (tmp_path / "small.ini").write_text(STUDY)
+    asked = study.read(tmp_path / "small.ini", Settings())
+    measured = {"held_out_accuracy": None}
+    monkeypatch.setattr(study, "on_processes", lambda jobs: ((job, measured) for job in jobs))
+    with pytest.raises(UserError, match="later leaves no image held out"):
+        study.run(asked, tmp_path / "results")
+    assert (tmp_path / "results" / "runs.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
