@@ -148,15 +148,19 @@ def _key(job: Job) -> tuple[str, str]:
 
 
 def _read_runs(path: Path, study: Study) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the runs of this study measured, as far as they are done."""
+    """What the runs of this study measured, as far as they are done.
+
+    A flag that is newer than a run had, for it, the value that is its default now.
+    """
     wanted = {_key(job) for job in study.jobs}
-    names = Settings().numeric()
+    defaults = Settings().numeric()
     done = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             measured = json.loads(line)
-            key = measured["experiment"], json.dumps({name: measured[name] for name in names})
-        except (ValueError, KeyError, TypeError):
+            settings = {name: measured.get(name, value) for name, value in defaults.items()}
+            key = measured["experiment"], json.dumps(settings)
+        except (ValueError, KeyError, TypeError, AttributeError):
             continue
         if key in wanted:
             done[key] = measured
@@ -173,7 +177,7 @@ def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[
     """One figure of metrics.json, for each experiment [seeds]; NaN where it has none."""
     values: dict[str, list[float]] = {}
     for measured in runs:
-        values.setdefault(measured["experiment"], []).append(measured[name])
+        values.setdefault(measured["experiment"], []).append(measured.get(name, np.nan))
     return {experiment: np.array(found, float) for experiment, found in values.items()}
 
 
