@@ -99,14 +99,14 @@ class Session(tf.Session):  # type: ignore[misc]
     100,000. It draws the numbers from 2**32, so that one new step in some 40,000 is turned away.
     """
 
-    def run(self, *arguments: Any) -> Any:
+    def run(self, *arguments: Any, **options: Any) -> Any:
         """As in `tf.Session`."""
         try:
-            return super().run(*arguments)
+            return super().run(*arguments, **options)
         except tf.errors.AbortedError as error:
             if "request was received twice" not in error.message:
                 raise
-            return super().run(*arguments)
+            return super().run(*arguments, **options)
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:
