@@ -1,8 +1,8 @@
 """A TensorFlow server: the Sessions of a study on other machines, or on this one, run on it."""
 
 import os
-import signal
 import socket
+import time
 from pathlib import Path
 
 from experiment.errors import UserError
@@ -41,7 +41,7 @@ def serve(host: str, port: int) -> None:
     server.start()
     print(f"serving at {host}:{port}", flush=True)
     while True:
-        signal.pause()
+        time.sleep(1)  # signal.pause would sleep through a signal that came just before it
 
 
 def keep_to_this_machine(port: int) -> None:
