@@ -122,6 +122,7 @@ class Worker:
         Args:
             address: of the TensorFlow server that its Sessions are on; None: they are its own.
         """
+        self._address = address
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, address), daemon=True)
@@ -151,6 +152,12 @@ class Worker:
         for _ in range(SILENCE):
             if self._pipe.poll(1):
                 return self._pipe.recv()
+            # TensorFlow would go on waiting for a server that is no longer there.
+            if self._address is not None:
+                try:
+                    _connect(self._address)
+                except LostError as error:
+                    return error
         return LostError(f"it has been silent for {SILENCE} seconds")
 
     def close(self) -> None:
