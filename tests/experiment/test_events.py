@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -181,6 +182,7 @@ def test_the_other_files_are_the_same_bytes(folder, reproduce, tmp_path):
 def test_a_run_that_goes_on_has_all_costs(folder, reproduce, tmp_path):
     checkpoints = ("--checkpoint_every=2", f"--results_dir={tmp_path}")
     assert reproduce(*FLAGS, *checkpoints, "--keep_checkpoints").returncode == 0
+    shutil.rmtree(tmp_path / NAME / "checkpoint" / "epoch-3")
     result = reproduce(*FLAGS, *checkpoints, "--resume", "--tensorboard")
     assert result.stdout.startswith("epoch 3 of 3")
     _, tags = read(tmp_path / NAME)
