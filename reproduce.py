@@ -6,7 +6,7 @@ flags → data → graph → session → results.
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from experiment.errors import UserError
 from experiment.interruption import Interrupted, Signals
@@ -42,12 +42,22 @@ def main() -> None:
         return
     checkpoints = Checkpoints(resolved(settings.results_dir / settings.name) / "checkpoint")
     try:
-        reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
+        found = reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
     except Interrupted as interrupted:
         epochs = checkpoints.epochs()
         then = f"--resume goes on after epoch {epochs[-1]}" if epochs else "nothing was written"
-        print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
-        sys.exit(128 + interrupted.number)
+        end(interrupted, then)
+    folder = f"Results: {settings.results_dir / settings.name}"
+    try:
+        print(f"{found}\n{folder}", flush=True)
+    except Interrupted as interrupted:
+        end(interrupted, folder)
+
+
+def end(interrupted: Interrupted, then: str) -> NoReturn:
+    """Ends the command as a signal asked, with a line that says where that leaves its user."""
+    print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
+    sys.exit(128 + interrupted.number)
 
 
 def do_serve(host: str, port: int) -> None:
@@ -70,23 +80,25 @@ def do_study(file: "Path", settings: "Settings", workers: list[str]) -> None:
     Signals()
     try:
         study.run(whole, folder, workers)
+        print(f"{(folder / 'README.md').read_text()}\nResults: {folder}", flush=True)
     except Interrupted as interrupted:
-        kept = f"what is done is kept in {folder}, and the same command goes on"
-        print(f"reproduce.py: interrupted: {kept}", file=sys.stderr)
-        sys.exit(128 + interrupted.number)
-    print((folder / "README.md").read_text())
-    print(f"Results: {folder}")
+        end(interrupted, f"what is done is kept in {folder}, and the same command goes on")
 
 
 def reproduce(
     settings: "Settings", checkpoints: "Checkpoints", signals: Signals, *, verbose: bool
-) -> None:
-    """Trains, predicts, compares, and writes and prints what came of it."""
-    from experiment import comparison, folder, log, metrics, mnist, results, traces
+) -> str:
+    """Trains, predicts, compares, and writes what came of it.
+
+    Returns:
+        What to print of it.
+    """
+    from experiment import comparison, folder, log, memory, metrics, mnist, results, traces
     from experiment.progress import Progress
 
     data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
     split = mnist.split(data, settings)
+    del data  # All of MNIST: no run needs more than its split.
     target = settings.results_dir / settings.name
     keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
     known = results.FILES | {checkpoints.folder.name, "tensorboard"}
@@ -97,7 +109,8 @@ def reproduce(
             with Progress(settings.epochs) as progress:
                 outcome = numpy_session.run(settings, split, progress)
         else:
-            start = checkpoints.start(settings, data)
+            start = checkpoints.start(settings, split)
+            memory.spare()
             if not verbose:
                 from experiment.quiet import import_tensorflow
 
@@ -117,13 +130,12 @@ def reproduce(
                 tensorboard = new / "tensorboard" if settings.tensorboard else None
                 outcome = session.run(settings, split, start, after_epoch, tensorboard)
             signals.check()
-        trace = traces.find(settings) if data.official else None
-        measured = metrics.measure(settings, data, split, outcome, trace)
+        trace = traces.find(settings) if split.official else None
+        measured = metrics.measure(settings, split, outcome, trace)
         timing = metrics.timing(settings, outcome)
         diff = comparison.diff_text(settings, measured, trace)
         results.write(new, split, outcome, measured, timing, diff, trace)
-    print(*log.prediction_lines(outcome.test, split.test.y), sep="\n")
-    print(f"\n{diff}\nResults: {target}")
+    return "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
 
 
 if __name__ == "__main__":
@@ -144,6 +156,8 @@ if __name__ == "__main__":
         # once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1 if isinstance(error, BrokenPipeError) else f"reproduce.py: {error}")
+    except Interrupted as interrupted:  # When nothing is left to be lost.
+        sys.exit(128 + interrupted.number)
     except KeyboardInterrupt:
         print("reproduce.py: interrupted: nothing was written", file=sys.stderr)
         sys.exit(130)

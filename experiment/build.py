@@ -95,8 +95,6 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     images.read_value(),
                     labels.read_value(),
                     lambda x, y: _training_step(settings, x, y, None, weights, modules),
-                    # Auto mode has few outer products to gain from, and rounding grows in it.
-                    compiled=settings.mode == "manual",
                 )
             elif settings.engine == "delayed":
                 epoch = delayed_manual(

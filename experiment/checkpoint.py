@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.errors import UserError
-from experiment.folder import remove
-from experiment.mnist import Data
+from experiment.folder import flush, flush_entry, remove
+from experiment.mnist import Split
 from experiment.outcome import History
 from flags import Settings
 
@@ -61,14 +61,14 @@ class Checkpoints:
         self._settings: dict[str, Any] = {}
         self._every = self._last = 0
 
-    def start(self, settings: Settings, data: Data) -> State:
+    def start(self, settings: Settings, split: Split) -> State:
         """Where a run starts: with `--resume` after the newest checkpoint that is intact.
 
         Newer ones are damaged, and are removed: what is there afterwards is where a run can go on.
 
         Args:
             settings: of the run.
-            data: that it trains on.
+            split: the images.
 
         Raises:
             UserError: there are checkpoints, and nothing says what to do with them; or they are
@@ -76,7 +76,7 @@ class Checkpoints:
         """
         bears_on_numbers = {
             **settings.numeric(),
-            "data": data.sha_256,
+            "data": split.sha_256,
             "tensorflow": version("tensorflow"),
         }
         if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
@@ -161,7 +161,10 @@ class Checkpoints:
         }
         (new / STATE).write_text(json.dumps(state))
         (new / DIGEST).write_text(_digest(new / STATE))
+        # Else the name might reach the disk before what it stands for.
+        flush(new)
         new.rename(self._path(len(history.costs)))
+        flush_entry(self.folder)
         for epoch in self.epochs()[:-KEPT]:
             shutil.rmtree(self._path(epoch))
 

@@ -155,8 +155,11 @@ def _refuse_strangers(target: Path, known: Container[str]) -> None:
 
 def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
     """Gives `new` the name of `target`, once all of it is on the disk; `target` is removed."""
-    for path in (*new.rglob("*"), new):
-        _flush(path)
+    for name in keep:
+        # Copied, not moved: whenever this ends, one folder or the other has it all.
+        if (target / name).exists():
+            shutil.copytree(target / name, new / name, symlinks=True)
+    flush(new)
     if not target.exists():
         new.rename(target)
     else:
@@ -165,11 +168,8 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
         else:
             target.rename(old)
             new.rename(target)
-        for name in keep:
-            if (old / name).exists():
-                (old / name).rename(target / name)
         shutil.rmtree(old, ignore_errors=True)
-    _flush(target.parent)
+    flush_entry(target.parent)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -191,12 +191,20 @@ def remove(path: Path) -> None:
 def write_whole(path: Path, text: str) -> None:
     """Writes a file, whole or not at all."""
     new = path.with_name(f".{path.name}.new")
+    remove(new)  # If it is a link, what it points to is not to be written.
     new.write_text(text)
-    _flush(new)
+    flush_entry(new)
     new.replace(path)
 
 
-def _flush(path: Path) -> None:
+def flush(folder: Path) -> None:
+    """Waits until a folder, with all it holds, is on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        flush_entry(path)
+
+
+def flush_entry(path: Path) -> None:
+    """Waits until a file is on the disk; of a folder, the names in it."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

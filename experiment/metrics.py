@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiment import traces
-from experiment.mnist import Data, Split
+from experiment.mnist import Split
 from experiment.outcome import Outcome, predicted
 from flags import Settings
 
@@ -46,13 +46,12 @@ def spread(values: npt.NDArray[np.floating]) -> Spread:
 
 
 def measure(
-    settings: Settings, data: Data, split: Split, outcome: Outcome, trace: traces.Trace | None
+    settings: Settings, split: Split, outcome: Outcome, trace: traces.Trace | None
 ) -> dict[str, Any]:
     """The content of metrics.json.
 
     Args:
         settings: of the run.
-        data: that it took its images from.
         split: its images.
         outcome: what it found.
         trace: the recorded run at these settings, if there is one.
@@ -74,7 +73,7 @@ def measure(
     return {
         "schema_version": SCHEMA_VERSION,
         **settings.numeric(),
-        "data_sha_256": data.sha_256,
+        "data_sha_256": split.sha_256,
         "cost_first": outcome.costs[0],
         "cost_last": outcome.costs[-1],
         "test_correct": test_correct,

@@ -42,11 +42,6 @@ class Data(NamedTuple):
     labels: npt.NDArray[np.uint8]
     sha_256: dict[str, str]
 
-    @property
-    def official(self) -> bool:
-        """Whether both are MNIST's own."""
-        return self.sha_256 == SHA_256
-
 
 class Images(NamedTuple):
     """Images with their labels.
@@ -61,11 +56,22 @@ class Images(NamedTuple):
 
 
 class Split(NamedTuple):
-    """The three parts of the data, each in the order in which it is visited."""
+    """What a run takes of the data.
+
+    Attributes:
+        test, train, held_out: three parts, each in the order in which it is visited.
+        sha_256: of each file that they come from, unpacked, by its name.
+    """
 
     test: Images
     train: Images
     held_out: Images
+    sha_256: dict[str, str]
+
+    @property
+    def official(self) -> bool:
+        """Whether it all comes from MNIST's own files."""
+        return self.sha_256 == SHA_256
 
 
 def _entries(file: io.BufferedIOBase, name: str) -> tuple[npt.NDArray[np.uint8], str]:
@@ -166,15 +172,18 @@ def split(data: Data, settings: Settings) -> Split:
         if digit not in data.labels:
             raise UserError(f"there is no image of a {digit}: choose other --digits, or other data")
     chosen = np.concatenate([np.flatnonzero(data.labels == digit) for digit in settings.digits])
-    test, train = settings.test_images, settings.train_images
-    if test + train > len(chosen):
+    first, then = settings.test_images, settings.train_images
+    if first + then > len(chosen):
         raise UserError(
-            f"--test_images={test} and --train_images={train} are more than the {len(chosen)} "
+            f"--test_images={first} and --train_images={then} are more than the {len(chosen)} "
             "images there are: lower one of them"
         )
     order = np.arange(len(chosen))
     np.random.RandomState(settings.split_seed).shuffle(order)
     chosen = chosen[order]
     y = np.uint8(data.labels == settings.digits[1])
-    parts = np.split(chosen, [test, test + train])
-    return Split(*(Images(data.images[part] * np.float32(1 / 255), y[part]) for part in parts))
+    test, train, held_out = (
+        Images(data.images[part] * np.float32(1 / 255), y[part])
+        for part in np.split(chosen, [first, first + then])
+    )
+    return Split(test, train, held_out, data.sha_256)

@@ -13,7 +13,7 @@ from numpy_version import decoupled_rnn
 
 def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]) -> Outcome:
     """Trains and predicts. Arguments, result and errors are those of `experiment.session.run`."""
-    images = sum(len(part.x) for part in split)
+    images = sum(len(part.x) for part in (split.test, split.train, split.held_out))
     weights = decoupled_rnn.draw(settings.seed, images, split.train.x.shape[1])
     rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
     start = time.perf_counter()

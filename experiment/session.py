@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from experiment import gradients
 from experiment.build import INTRA_OP_THREADS, Graph, build
 from experiment.checkpoint import START, State
+from experiment.errors import UserError
 from experiment.events import Events
 from experiment.mnist import Images, Split
 from experiment.outcome import History, Outcome, check_finite
@@ -44,14 +45,15 @@ def run(
         The outcome.
 
     Raises:
-        UserError: the cost of an epoch is not finite, or the events cannot be written.
+        UserError: the cost of an epoch is not finite, the events cannot be written, or the run
+            cannot start there.
         tf.errors.OpError: the server is lost.
     """
     graph = build(settings)
     with open_session(graph, target) as session:
         initialize(session, graph, settings, split.train)
         if start.variables is not None:
-            graph.saver.restore(session, str(start.variables))
+            restore(session, graph, start.variables)
         costs, quality = list(start.history.costs), list(start.history.quality)
         seconds = start.history.seconds
         events = Events(tensorboard, session, graph, costs) if tensorboard else None
@@ -134,6 +136,20 @@ def save(session: tf.Session, graph: Graph, prefix: str) -> None:
     except tf.errors.OpError as error:
         # The message is of many lines; in one of them the system's own follows the path.
         raise OSError(0, error.message.partition("; ")[2].partition("\n")[0]) from None
+
+
+def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
+    """Gives the variables the values that `save` wrote.
+
+    Raises:
+        UserError: the files are of other variables.
+    """
+    try:
+        graph.saver.restore(session, str(prefix))
+    except (tf.errors.OpError, ValueError):
+        raise UserError(
+            f"{prefix.parent} holds other variables than this run has: add --noresume to drop it"
+        ) from None
 
 
 def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:

@@ -95,9 +95,12 @@ def read(path: Path, settings: Settings) -> Study:
             for flag in experiments[name].split()
         ]
         try:
-            return Job(name, flags.parse([str(path), *data, *own, f"--seed={seed}"]))
+            its = flags.parse([str(path), *data, *own, f"--seed={seed}"])
         except UserError as error:
             raise UserError(f"--study={path}, {name}: {error}") from None
+        if its.mode == "numpy":
+            raise UserError(f"--study={path}, {name}: --mode=numpy has no graph, and no study")
+        return Job(name, its)
 
     jobs = [job(name, seed) for seed in range(seeds) for name in experiments]
     return Study(path.stem, images, jobs, differences)

@@ -193,8 +193,8 @@ def _work(pipe: Connection, address: str | None) -> None:
                     after_epoch=lambda history, save: pipe.send(None),
                     target=f"grpc://{address}" if address is not None else "",
                 )
-                trace = traces.find(settings) if data.official else None
-                pipe.send(metrics.measure(settings, data, split, outcome, trace))
+                trace = traces.find(settings) if split.official else None
+                pipe.send(metrics.measure(settings, split, outcome, trace))
             except (UserError, LostError) as error:
                 pipe.send(error)
             except tf.errors.OpError as error:

@@ -18,6 +18,7 @@ import sys
 import time
 
 import pytest
+import tensorflow.compat.v1 as tf
 from conftest import PROJECT
 
 from experiment import mnist
@@ -31,6 +32,11 @@ RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_ever
 ASKED = Settings(epochs=12, train_images=30, test_images=5, resume=True)
 PER_PROCESS = 10_000
 COMMAND = [sys.executable, str(PROJECT / "reproduce.py"), *RUN]
+
+
+def asked():
+    """The images of that run."""
+    return mnist.split(mnist.load(ASKED.data_dir), ASKED)
 
 
 def start(results_dir, *flags, **options):
@@ -233,13 +239,13 @@ def flip_a_bit(path):
 @pytest.mark.parametrize("harm", [truncate, flip_a_bit, os.remove])
 def test_a_damaged_checkpoint_is_left_out(harm, checkpoints, tmp_path, whole, capsys, tried):
     folder = tmp_path / NAME / "checkpoint"
-    data = mnist.load(Settings().data_dir)
+    split = asked()
     names = sorted(path.name for path in (checkpoints / "epoch-12").iterdir())
     assert len(names) == 4
     for name in names:
         shutil.copytree(checkpoints, folder)
         harm(folder / "epoch-12" / name)
-        assert Checkpoints(folder).start(ASKED, data).variables.parent.name == "epoch-10"
+        assert Checkpoints(folder).start(ASKED, split).variables.parent.name == "epoch-10"
         assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
         shutil.rmtree(folder)
     shutil.copytree(checkpoints, folder)
@@ -311,7 +317,7 @@ def test_what_is_no_checkpoint_is_not_followed(harm, checkpoints, tmp_path, caps
     folder = tmp_path / "checkpoint"
     shutil.copytree(checkpoints, folder)
     harm(folder / "epoch-12")
-    found = Checkpoints(folder).start(ASKED, mnist.load(ASKED.data_dir))
+    found = Checkpoints(folder).start(ASKED, asked())
     assert found.variables.parent.name == "epoch-10"
     assert capsys.readouterr().err == f"{folder / 'epoch-12'} is damaged: it is removed\n"
     assert not (folder / "epoch-12").is_symlink()
@@ -331,7 +337,7 @@ def test_the_folder_of_checkpoints_is_a_folder(kind, resume, checkpoints, tmp_pa
         path.symlink_to(elsewhere)
     settings = dataclasses.replace(ASKED, resume=resume)
     with pytest.raises(UserError, match="checkpoint is not a folder"):
-        Checkpoints(path).start(settings, mnist.load(ASKED.data_dir))
+        Checkpoints(path).start(settings, asked())
     assert elsewhere.exists() == (kind == "link")
 
 
@@ -383,6 +389,42 @@ def test_an_interruption_after_the_last_epoch(whole, former):
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("0  :")
     assert content(results_dir) == whole
+
+
+def test_an_interruption_while_the_result_is_printed(tmp_path):
+    # More lines than a pipe holds, and nobody who reads them.
+    process = start(tmp_path, "--test_images=2000")
+    while not (tmp_path / NAME / "diff.md").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr == f"reproduce.py: interrupted: Results: {tmp_path / NAME}\n"
+
+
+def test_a_checkpoint_of_other_variables(checkpoints, tmp_path):
+    folder = tmp_path / NAME / "checkpoint"
+    shutil.copytree(checkpoints, folder)
+    path = folder / "epoch-12"
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable("w_x", [2, 2])
+        session.run(variable.initializer)
+        tf.train.Saver().save(session, str(path / "variables"), write_meta_graph=False,
+                              write_state=False)  # fmt: skip
+    # As one may forge it: every digest is right.
+    state = json.loads((path / "state.json").read_text())
+    for name in state["digests"]:
+        state["digests"][name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
+    (path / "state.json").write_text(json.dumps(state))
+    digest = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
+    (path / "state.sha256").write_text(digest)
+    result = finish(tmp_path, "--resume")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert f"{path} holds other variables" in line
+    assert "--noresume" in line
 
 
 def test_two_runs_at_once(former, whole, tried):

@@ -56,6 +56,36 @@ def test_what_is_to_be_kept_may_not_be_there(target):
     assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_is_kept_is_there_at_any_moment(target, moment, monkeypatch):
+    def killed(*arguments, **options):
+        raise Killed
+
+    class Killed(BaseException):
+        pass
+
+    # Nothing more is done, as if the process had ended there.
+    if moment == "before":
+        monkeypatch.setattr(folder, "_exchange", killed)
+    monkeypatch.setattr(folder.shutil, "rmtree", killed)
+    with pytest.raises(Killed):
+        replace(target, keep=["kept"])
+    monkeypatch.undo()
+    result = {"before": "former", "after": "new"}[moment]
+    expected = {"run/result": result, "run/kept/file": "kept"}
+    assert files(target.parent).items() >= expected.items()
+    with pytest.raises(RuntimeError), replacing(target, NoSignals(), KNOWN):
+        raise RuntimeError
+    assert files(target.parent) == expected
+
+
+def test_a_file_is_written_whole_and_through_no_link(tmp_path):
+    (tmp_path / "elsewhere").write_text("of someone else")
+    (tmp_path / ".file.new").symlink_to(tmp_path / "elsewhere")
+    folder.write_whole(tmp_path / "file", "text")
+    assert files(tmp_path) == {"elsewhere": "of someone else", "file": "text"}
+
+
 def test_a_link_is_followed(target):
     link = target.parent / "elsewhere" / "link"
     link.parent.mkdir()

@@ -3,11 +3,11 @@ import pytest
 from scipy import stats
 
 from experiment.metrics import measure, spread, wilson_interval
-from experiment.mnist import Data, Images, Split
+from experiment.mnist import Images, Split
 from experiment.outcome import Outcome
 from flags import Settings
 
-DATA = Data(np.zeros((0, 784), np.uint8), np.zeros(0, np.uint8), {"labels": "abc"})
+SHA_256 = {"labels": "abc"}
 
 
 def test_wilson_interval():
@@ -34,7 +34,7 @@ def test_measure():
     def images(*labels):
         return Images(np.zeros((len(labels), 784), np.float32), np.array(labels, np.uint8))
 
-    split = Split(images(1, 0), images(0), images(1, 1, 0, 1))
+    split = Split(images(1, 0), images(0), images(1, 1, 0, 1), SHA_256)
     outcome = Outcome(
         [3.0, 1.0],
         np.array([0.9, 0.6], np.float32),
@@ -42,7 +42,7 @@ def test_measure():
         1.0,
         [(0.0, 0.0, 1.0, 1.0), (0.5, 0.25, 0.75, 2.0)],
     )
-    measured = measure(Settings(), DATA, split, outcome, None)
+    measured = measure(Settings(), split, outcome, None)
     assert measured["cost_first"] == 3
     assert measured["cost_last"] == 1
     assert (measured["test_correct"], measured["test_total"]) == (1, 2)
@@ -61,7 +61,7 @@ def test_measure_with_nothing_held_out():
     none = Images(np.zeros((0, 784), np.float32), np.zeros(0, np.uint8))
     one = Images(np.zeros((1, 784), np.float32), np.zeros(1, np.uint8))
     outcome = Outcome([1.0], np.zeros(1, np.float32), np.zeros(0, np.float32), 1.0)
-    measured = measure(Settings(), DATA, Split(one, one, none), outcome, None)
+    measured = measure(Settings(), Split(one, one, none, SHA_256), outcome, None)
     assert measured["held_out_total"] == 0
     assert measured["cosine_1_last"] is None
     assert measured["held_out_accuracy"] is None

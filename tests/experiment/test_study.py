@@ -224,6 +224,10 @@ def test_an_address_where_nobody_answers_is_named(tmp_path):
         (STUDY.replace("seeds = 2", "seeds = 0"), "seeds = 0"),
         (STUDY.replace("held_out", "training"), "say held_out or test"),
         (STUDY.replace("epochs=2", "epochs=0"), "later: flag --epochs=0"),
+        (
+            STUDY.replace("--mode=auto --wiring=ordered", "--mode=numpy"),
+            "later: --mode=numpy has no graph",
+        ),
         (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
         ("seeds = 2", "no section headers"),
     ],

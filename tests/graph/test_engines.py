@@ -1,4 +1,4 @@
-"""An epoch in the graph, stepwise or delayed, against NumPy."""
+"""An epoch in the graph: stepwise or delayed against NumPy, and stepwise against a step a run."""
 
 import dataclasses
 
@@ -6,9 +6,11 @@ import numpy as np
 import oracle
 import pytest
 import tensorflow.compat.v1 as tf
-from cases import CASES, WIDTH, initial_values, initialize
+from cases import CASES, RATES, WIDTH, initial_values, initialize
 
+from experiment import session
 from experiment.build import build
+from flags import Settings
 from graph.delayed import BLOCK
 
 PAIRS = [
@@ -47,3 +49,21 @@ def test_epochs_equal_numpy(settings, engine, threads, total):
             np.testing.assert_allclose(costs, by_numpy, rtol=1e-8)
         for name, value in tf_session.run(graph.variables).items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-7, atol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
+def test_stepwise_rounds_as_feed_does(settings, split):
+    def after_two_epochs(engine):
+        rates = {name: getattr(Settings(), name) for name in RATES}
+        own = dataclasses.replace(settings, engine=engine, **rates)
+        graph = build(own)
+        with session.open_session(graph) as tf_session:
+            session.initialize(tf_session, graph, own, split.train)
+            costs = [session.train_epoch(tf_session, graph, split.train) for _ in range(2)]
+            return costs, tf_session.run(graph.variables)
+
+    costs, variables = after_two_epochs("stepwise")
+    expected_costs, expected = after_two_epochs("feed")
+    assert costs == expected_costs
+    for name, value in variables.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
