@@ -19,6 +19,7 @@ filled yet are zeros and change nothing.
 The epoch is compiled with XLA, which joins the many small operations of a step into few.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -28,6 +29,18 @@ from graph.network import cost_function
 from graph.weights import Weights
 
 BLOCK = 50
+PARTS = 4
+
+
+def row_product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+    """q·W, [1, n], for q [1, m] and W [m, n], as a sum of parts: as Σ qᵢ·Wᵢ.
+
+    XLA's product of a row and a matrix of 784 rows takes half as long again as that of its parts.
+    """
+    m, n = w.shape
+    parts = math.gcd(m, PARTS)
+    q_i, w_i = tf.reshape(q, [parts, 1, m // parts]), tf.reshape(w, [parts, m // parts, n])
+    return tf.reduce_sum(tf.matmul(q_i, w_i), 0)
 
 
 def low_rank(q: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -60,7 +73,7 @@ class Delayed(NamedTuple):
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
         """q·W now, for a row q [1, m]."""
-        return tf.matmul(q, self.w) + self.pending(q)
+        return row_product(q, self.w) + self.pending(q)
 
     def product_transposed(self, q: tf.Tensor) -> tf.Tensor:
         """q·Wᵀ now, for a row q [1, n]."""
