@@ -17,6 +17,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +61,9 @@ class Checkpoints:
         self.folder = folder
         self._settings: dict[str, Any] = {}
         self._every = self._last = 0
+        # The disk takes its time, in which the run can train.
+        self._flusher = ThreadPoolExecutor(1)
+        self._flushed: Future[None] | None = None
 
     def start(self, settings: Settings, split: Split) -> State:
         """Where a run starts: with `--resume` after the newest checkpoint that is intact.
@@ -161,12 +165,14 @@ class Checkpoints:
         }
         (new / STATE).write_text(json.dumps(state))
         (new / DIGEST).write_text(_digest(new / STATE))
-        # Else the name might reach the disk before what it stands for.
-        flush(new)
-        new.rename(self._path(len(history.costs)))
-        flush_entry(self.folder)
+        path = self._path(len(history.costs))
+        new.rename(path)
+        # If the power fails, the newest may be lost: the one before it is on the disk by now.
+        if self._flushed is not None:
+            self._flushed.result()
         for epoch in self.epochs()[:-KEPT]:
             shutil.rmtree(self._path(epoch))
+        self._flushed = self._flusher.submit(_flush, path)
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}"
@@ -197,6 +203,12 @@ class Checkpoints:
                 "--noresume to drop it"
             )
         return State(history, path / VARIABLES)
+
+
+def _flush(path: Path) -> None:
+    """Waits until a checkpoint is on the disk, and its name."""
+    flush(path)
+    flush_entry(path.parent)
 
 
 def _remove(path: Path) -> None:
