@@ -89,7 +89,7 @@ def on_workers(
         if worker is not None:
             worker.close()
 
-    workers: Sequence[str | None] = addresses or [None] * len(os.sched_getaffinity(0))
+    workers: Sequence[str | None] = addresses or [None] * _cores()
     for address in workers:
         threading.Thread(target=work, args=(address,), daemon=True).start()
     left, undone = len(workers), len(jobs)
@@ -201,6 +201,13 @@ def _work(pipe: Connection, address: str | None) -> None:
                 if address is None:
                     raise
                 pipe.send(LostError(error.message.strip().splitlines()[-1]))
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # on macOS
 
 
 def _connect(address: str) -> None:
