@@ -135,7 +135,8 @@ def reproduce(
         timing = metrics.timing(settings, outcome)
         diff = comparison.diff_text(settings, measured, trace)
         results.write(new, split, outcome, measured, timing, diff, trace)
-    return "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
+        found = "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
+    return found
 
 
 if __name__ == "__main__":

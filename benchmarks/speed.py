@@ -109,7 +109,7 @@ def first_epoch() -> dict[str, float]:
 
 
 def checkpoint_share() -> float:
-    """How long a checkpoint takes, as a share of the training since the one before."""
+    """How long a checkpoint holds up the training, as a share of that since the one before."""
     settings = Settings()
     images = synthetic_images(STEPS, PIXELS)
     graph = build(settings)

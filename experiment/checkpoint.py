@@ -143,6 +143,8 @@ class Checkpoints:
         if self._every and (interrupted or epoch % self._every == 0 or epoch == self._last):
             try:
                 self.add(history, save)
+                if interrupted or epoch == self._last:
+                    self.flushed()
             except OSError as error:
                 raise UserError(
                     f"cannot write a checkpoint to {self.folder} ({error.strerror or error}): make "
@@ -167,12 +169,16 @@ class Checkpoints:
         (new / DIGEST).write_text(_digest(new / STATE))
         path = self._path(len(history.costs))
         new.rename(path)
-        # If the power fails, the newest may be lost: the one before it is on the disk by now.
-        if self._flushed is not None:
-            self._flushed.result()
+        # If the power fails, this one may be lost, but not the one before.
+        self.flushed()
         for epoch in self.epochs()[:-KEPT]:
             shutil.rmtree(self._path(epoch))
         self._flushed = self._flusher.submit(_flush, path)
+
+    def flushed(self) -> None:
+        """Waits until what `add` wrote is on the disk. Raises an OSError if it cannot be."""
+        if self._flushed is not None:
+            self._flushed.result()
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}"

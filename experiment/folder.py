@@ -156,9 +156,9 @@ def _refuse_strangers(target: Path, known: Container[str]) -> None:
 def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
     """Gives `new` the name of `target`, once all of it is on the disk; `target` is removed."""
     for name in keep:
-        # Copied, not moved: whenever this ends, one folder or the other has it all.
+        # In both, not moved: whenever this ends, the one of this name has it all.
         if (target / name).exists():
-            shutil.copytree(target / name, new / name, symlinks=True)
+            shutil.copytree(target / name, new / name, symlinks=True, copy_function=_link)
     flush(new)
     if not target.exists():
         new.rename(target)
@@ -170,6 +170,14 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
             new.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     flush_entry(target.parent)
+
+
+def _link(source: str, target: str) -> None:
+    """Gives a file one more name, where the system can; else copies it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -200,7 +208,8 @@ def write_whole(path: Path, text: str) -> None:
 def flush(folder: Path) -> None:
     """Waits until a folder, with all it holds, is on the disk."""
     for path in (*folder.rglob("*"), folder):
-        flush_entry(path)
+        if not path.is_symlink() and (path.is_file() or path.is_dir()):
+            flush_entry(path)
 
 
 def flush_entry(path: Path) -> None:

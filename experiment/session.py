@@ -146,7 +146,7 @@ def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
     """
     try:
         graph.saver.restore(session, str(prefix))
-    except (tf.errors.OpError, ValueError):
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError):
         raise UserError(
             f"{prefix.parent} holds other variables than this run has: add --noresume to drop it"
         ) from None

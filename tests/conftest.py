@@ -13,6 +13,8 @@ from experiment.comparison import markdown
 from flags import Settings
 
 PROJECT = Path(__file__).parent.parent
+# As reproduce.py has it, and before any test imports TensorFlow.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 
 
 def pytest_addoption(parser):
