@@ -26,7 +26,7 @@ reproduce: setup
 	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 faults: setup-dev
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \

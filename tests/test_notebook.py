@@ -15,8 +15,6 @@ from experiment import mnist
 from flags import Settings
 from graph.weights import portable_draw
 
-pytestmark = pytest.mark.xdist_group("notebook")
-
 PATH = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
 EPOCHS = 2
 # What the controls do, with what they draw noted instead.

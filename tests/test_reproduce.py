@@ -46,24 +46,10 @@ def read_predictions(folder):
     }
 
 
-@contextlib.contextmanager
-def one_core():
-    """What is started meanwhile may use one core only, where the system can restrict it."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param((mode, engine), id=f"{mode}-{engine}", marks=pytest.mark.xdist_group(engine))
+        pytest.param((mode, engine), id=f"{mode}-{engine}")
         for mode, engine in (
             ("manual", "feed"),
             ("manual", "stepwise"),
@@ -74,16 +60,15 @@ def one_core():
     ],
 )
 def runs(request, reproduce, tmp_path_factory):
-    """The same run at the post's settings, on one core with one thread and on all with eight."""
+    """The same run at the post's settings, with one and with eight threads between operations."""
     mode, engine = request.param
     folders = []
-    for threads, restricted in (("1", one_core()), ("8", contextlib.nullcontext())):
+    for threads in ("1", "8"):
         results_dir = tmp_path_factory.mktemp("results")
-        with restricted:
-            result = reproduce(
-                f"--mode={mode}", f"--engine={engine}", f"--results_dir={results_dir}",
-                TF_NUM_INTEROP_THREADS=threads,
-            )  # fmt: skip
+        result = reproduce(
+            f"--mode={mode}", f"--engine={engine}", f"--results_dir={results_dir}",
+            TF_NUM_INTEROP_THREADS=threads,
+        )  # fmt: skip
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         folders.append((results_dir / f"published-{mode}", result.stdout))
@@ -99,12 +84,28 @@ def test_the_recorded_run_is_followed(runs, recorded):
             np.testing.assert_allclose(p, recorded[mode][f"{name}_predictions"], rtol=0, atol=1e-4)
 
 
-def test_the_files_are_the_same_bytes_whatever_the_cores_and_threads(runs):
+def test_the_files_are_the_same_bytes_whatever_the_threads(runs):
     mode, ((one, _), (eight, _)) = runs
     for folder in (one, eight):
         assert {path.name for path in folder.iterdir()} == FILES[mode]
     for name in FILES[mode] - {"timing.json"}:
         assert (one / name).read_bytes() == (eight / name).read_bytes(), name
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be restricted here")
+@pytest.mark.parametrize("engine", ["stepwise", "delayed"])
+def test_one_core_gives_the_bytes_of_all(engine, reproduce, tmp_path):
+    cores = os.sched_getaffinity(0)
+    costs = []
+    for allowed in ({min(cores)}, cores):
+        os.sched_setaffinity(0, allowed)  # of the process that is started too
+        try:
+            result = reproduce(f"--engine={engine}", "--epochs=3", f"--results_dir={tmp_path}")
+        finally:
+            os.sched_setaffinity(0, cores)
+        assert result.returncode == 0, result.stderr
+        costs.append((tmp_path / "published-manual" / "cost.csv").read_bytes())
+    assert costs[0] == costs[1]
 
 
 def test_the_committed_results_are_what_the_command_writes(runs, recorded):
@@ -221,7 +222,6 @@ def ordered_by_numpy(split):
     return {mode: run[mode](Settings(mode=mode, wiring="ordered"), split) for mode in run}
 
 
-@pytest.mark.xdist_group("ordered")
 @pytest.mark.parametrize(
     ("mode", "engine", "test_correct", "held_out"),
     [

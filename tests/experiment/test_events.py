@@ -24,8 +24,6 @@ from experiment.events import FILE
 from flags import Settings
 from graph.weights import portable_draw
 
-pytestmark = pytest.mark.xdist_group("events")
-
 NAME = "ordered-manual"
 SETTINGS = Settings(
     wiring="ordered", epochs=3, train_images=30, test_images=4, digits=(3, 8), lr_rec=1e-4

@@ -94,7 +94,6 @@ def view(request, browser):
     window.close()
 
 
-@pytest.mark.xdist_group("browser")
 def test_the_page_is_whole_by_itself(view):
     assert [url for url in view.requests if not url.startswith("data:")] == [PAGE.as_uri()]
     assert view.complaints == []
@@ -105,7 +104,6 @@ def test_the_page_is_whole_by_itself(view):
     )
 
 
-@pytest.mark.xdist_group("browser")
 def test_an_image_tells_what_is_said_of_it(view):
     image, says = view.locator(".images button").nth(5), view.locator("#says-5")
     assert not says.is_visible()
@@ -120,7 +118,6 @@ def test_an_image_tells_what_is_said_of_it(view):
     assert view.locator("#says-7").is_visible()
 
 
-@pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize(("width", "height"), [(360, 800), (740, 320), (1280, 800)])
 def test_what_is_said_of_an_image_does_not_cover_it(browser, width, height):
     window = browser.new_context(viewport={"width": width, "height": height}, has_touch=True)
@@ -140,7 +137,6 @@ def test_what_is_said_of_an_image_does_not_cover_it(browser, width, height):
     window.close()
 
 
-@pytest.mark.xdist_group("browser")
 def test_pictures_and_numbers_fit_a_phone(browser):
     window = browser.new_context(viewport={"width": 360, "height": 800})
     page = window.new_page()
@@ -154,13 +150,11 @@ def test_pictures_and_numbers_fit_a_phone(browser):
     window.close()
 
 
-@pytest.mark.xdist_group("browser")
 def test_the_page_is_accessible(view):
     found = Axe().run(view)
     assert found.violations_count == 0, found.generate_report()
 
 
-@pytest.mark.xdist_group("browser")
 def test_the_page_needs_no_script(browser):
     window = browser.new_context(java_script_enabled=False)
     page = window.new_page()

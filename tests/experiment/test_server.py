@@ -7,7 +7,6 @@ import pytest
 from conftest import served
 
 
-@pytest.mark.xdist_group("study")
 def test_a_server_is_for_this_machine_alone():
     """A port that is taken on one interface alone is free on another."""
     others = [name for _, name in socket.if_nameindex() if name != "lo"]
@@ -26,7 +25,6 @@ def test_a_server_is_for_this_machine_alone():
                     trial.bind(("", int(port)))
 
 
-@pytest.mark.xdist_group("study")
 def test_a_port_that_is_taken_gets_one_line(reproduce):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -36,7 +34,6 @@ def test_a_port_that_is_taken_gets_one_line(reproduce):
     assert line == f"reproduce.py: --serve={address} is not possible (Address already in use)"
 
 
-@pytest.mark.xdist_group("study")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_server_quietly(sent):
     with served() as (_, process):

@@ -66,7 +66,6 @@ def whole(tmp_path_factory):
     return folder
 
 
-@pytest.mark.xdist_group("study")
 def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
     measured = [json.loads(line) for line in runs(whole)]
     assert [(run["experiment"], run["seed"]) for run in measured] == [
@@ -78,7 +77,6 @@ def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
     assert measured[2] == {"experiment": "later", **metrics}
 
 
-@pytest.mark.xdist_group("study")
 def test_what_is_done_is_not_repeated(whole, tmp_path):
     shutil.copytree(whole / "results", tmp_path / "results")
     path = tmp_path / "results/studies/small/runs.jsonl"
@@ -94,7 +92,6 @@ def test_what_is_done_is_not_repeated(whole, tmp_path):
     assert content(tmp_path) == before
 
 
-@pytest.mark.xdist_group("study")
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_a_study_that_was_cut_off_goes_on(sent, whole, tmp_path):
     process = start(tmp_path)
@@ -116,7 +113,6 @@ def test_a_study_that_was_cut_off_goes_on(sent, whole, tmp_path):
     assert content(tmp_path) == content(whole)
 
 
-@pytest.mark.xdist_group("study")
 def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
     process = start(tmp_path)
     wait_for(lambda: process.poll() is not None or runs(tmp_path))
@@ -148,7 +144,6 @@ def victim():
         yield address, process
 
 
-@pytest.mark.xdist_group("study")
 def test_two_sessions_at_once_on_one_server_write_the_bytes_of_local_processes(
     whole, server, tmp_path
 ):
@@ -168,7 +163,6 @@ runpy.run_path({str(PROJECT / "reproduce.py")!r}, run_name="__main__")
 """
 
 
-@pytest.mark.xdist_group("study")
 @pytest.mark.parametrize(
     ("sent", "program", "said"),
     [
@@ -190,7 +184,6 @@ def test_a_server_that_is_lost_loses_nothing(whole, server, victim, tmp_path, se
     assert content(tmp_path) == content(whole)
 
 
-@pytest.mark.xdist_group("study")
 def test_a_study_on_a_server_that_was_killed_goes_on(whole, server, tmp_path):
     process = start(tmp_path, f"--workers={server}")
     wait_for(lambda: process.poll() is not None or runs(tmp_path))
@@ -205,7 +198,6 @@ def test_a_study_on_a_server_that_was_killed_goes_on(whole, server, tmp_path):
     assert content(tmp_path) == content(whole)
 
 
-@pytest.mark.xdist_group("study")
 def test_an_address_where_nobody_answers_is_named(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     process = start(tmp_path, f"--workers={address}")

@@ -10,6 +10,7 @@ from cases import CASES, RATES, WIDTH, initial_values, initialize
 
 from experiment import session
 from experiment.build import build
+from experiment.mnist import Images
 from flags import Settings
 from graph.delayed import BLOCK
 
@@ -53,13 +54,15 @@ def test_epochs_equal_numpy(settings, engine, threads, total):
 
 @pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
 def test_stepwise_rounds_as_feed_does(settings, split):
+    images = Images(split.train.x[:8], split.train.y[:8])
+
     def after_two_epochs(engine):
         rates = {name: getattr(Settings(), name) for name in RATES}
-        own = dataclasses.replace(settings, engine=engine, **rates)
+        own = dataclasses.replace(settings, engine=engine, train_images=len(images.x), **rates)
         graph = build(own)
         with session.open_session(graph) as tf_session:
-            session.initialize(tf_session, graph, own, split.train)
-            costs = [session.train_epoch(tf_session, graph, split.train) for _ in range(2)]
+            session.initialize(tf_session, graph, own, images)
+            costs = [session.train_epoch(tf_session, graph, images) for _ in range(2)]
             return costs, tf_session.run(graph.variables)
 
     costs, variables = after_two_epochs("stepwise")
