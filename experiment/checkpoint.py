@@ -63,7 +63,7 @@ class Checkpoints:
         self._every = self._last = 0
         # The disk takes its time, in which the run can train.
         self._flusher = ThreadPoolExecutor(1)
-        self._flushed: Future[None] | None = None
+        self._flushing: Future[None] | None = None
 
     def start(self, settings: Settings, split: Split) -> State:
         """Where a run starts: with `--resume` after the newest checkpoint that is intact.
@@ -144,7 +144,7 @@ class Checkpoints:
             try:
                 self.add(history, save)
                 if interrupted or epoch == self._last:
-                    self.flushed()
+                    self._wait_for_the_disk()
             except OSError as error:
                 raise UserError(
                     f"cannot write a checkpoint to {self.folder} ({error.strerror or error}): make "
@@ -170,15 +170,15 @@ class Checkpoints:
         path = self._path(len(history.costs))
         new.rename(path)
         # If the power fails, this one may be lost, but not the one before.
-        self.flushed()
+        self._wait_for_the_disk()
         for epoch in self.epochs()[:-KEPT]:
             shutil.rmtree(self._path(epoch))
-        self._flushed = self._flusher.submit(_flush, path)
+        self._flushing = self._flusher.submit(_flush, path)
 
-    def flushed(self) -> None:
+    def _wait_for_the_disk(self) -> None:
         """Waits until what `add` wrote is on the disk. Raises an OSError if it cannot be."""
-        if self._flushed is not None:
-            self._flushed.result()
+        if self._flushing is not None:
+            self._flushing.result()
 
     def _path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}"
