@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiment.errors import UserError
 from experiment.interruption import Interrupted, Signals
+from experiment.rounding import fix_rounding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +25,7 @@ def main() -> None:
     import flags
 
     settings = flags.parse(sys.argv)
-    # NumPy's own threads would decide how its sums are rounded. TensorFlow without oneDNN rounds
-    # alike in every loop, and more as TensorFlow 1.5 did.
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    fix_rounding()
     address = flags.serve()
     if address is not None:
         do_serve(*address)
@@ -128,7 +126,10 @@ def reproduce(
                 signals.deferred(),
             ):
                 tensorboard = new / "tensorboard" if settings.tensorboard else None
-                outcome = session.run(settings, split, start, after_epoch, tensorboard)
+                threads = session.THREADS[settings.engine]
+                outcome = session.run(
+                    settings, split, start, after_epoch, tensorboard, threads=threads
+                )
             signals.check()
         trace = traces.find(settings) if split.official else None
         measured = metrics.measure(settings, split, outcome, trace)

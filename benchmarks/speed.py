@@ -6,7 +6,6 @@ machine that others use too, timings that are not interleaved cannot be compared
 
 import dataclasses
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,9 +24,10 @@ from experiment.metrics import environment
 from experiment.mnist import Images
 from experiment.outcome import History
 from experiment.quiet import import_tensorflow
+from experiment.rounding import fix_rounding
 from flags import Settings
 
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # as reproduce.py has it
+fix_rounding()
 started = time.perf_counter()
 import_tensorflow()
 IMPORT_SECONDS = time.perf_counter() - started
@@ -47,6 +47,7 @@ RESULTS = PROJECT / "results"
 TURNS = 25
 GROWTH_TURNS = 9
 STEPS = 100
+WIDTHS = (196, 400, 784, 1600)
 
 Program = Callable[[], object]
 
@@ -55,7 +56,7 @@ def engine(settings: Settings, images: Images) -> Program:
     """An epoch of the graph, ready to run."""
     width = images.x.shape[1]
     graph = build(settings, width)
-    tf_session = session.open_session(graph)
+    tf_session = session.open_session(graph, threads=session.THREADS[settings.engine])
     with graph.graph.as_default():
         session.initialize(tf_session, graph, settings, images)
     return lambda: session.train_epoch(tf_session, graph, images)
@@ -91,6 +92,13 @@ def synthetic_images(count: int, width: int) -> Images:
     """Random images, for widths that MNIST does not have."""
     random = np.random.RandomState(0)
     return Images(np.float32(random.random_sample((count, width))), np.uint8(np.arange(count) % 2))
+
+
+def power(kind: str, ms_per_step: dict[str, float]) -> float:
+    """The exponent b of the a·nᵇ that comes closest to the time for n images, epochs or pixels."""
+    n = np.log([int(count) for count in ms_per_step])
+    exponent = float(np.polyfit(n, np.log(list(ms_per_step.values())), 1)[0])
+    return exponent if kind == "width" else 1 + exponent  # The steps are as many as the images.
 
 
 def first_epoch() -> dict[str, float]:
@@ -174,7 +182,8 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         left.invert_yaxis()
         left.set_xlabel("ms per step")
         left.set_title("One training step")
-        for name, color in (("stepwise", results.BLUE), ("delayed", results.VERMILION)):
+        colors = (results.GREY, results.BLUE, results.VERMILION)
+        for name, color in zip(("BLAS floor", "stepwise", "delayed"), colors, strict=True):
             growth = report["growth"][name]["width"]
             widths = [int(width) for width in growth]
             right.loglog(widths, list(growth.values()), "o-", color=color, label=name)
@@ -194,7 +203,12 @@ def summary(report: dict[str, Any]) -> str:
     ms = report["ms_per_step"]
     speed = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
     growth = [
-        (name, by, ", ".join(f"{count}: {value:.3f}" for count, value in values.items()))
+        (
+            name,
+            by,
+            ", ".join(f"{count}: {value:.3f}" for count, value in values.items()),
+            f"{power(by, values):.2f}",
+        )
         for name, kinds in report["growth"].items()
         for by, values in kinds.items()
     ]
@@ -212,7 +226,9 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
-            markdown(("engine", "against", "ms per step"), growth),
+            markdown(
+                ("program", "against", "ms per step", "the time grows with the power"), growth
+            ),
             markdown(("once", ""), once),
         )
     )
@@ -243,13 +259,20 @@ def main() -> None:
     }
     ms = measure(programs, TURNS, dict.fromkeys(programs, STEPS))
 
-    growth: dict[str, dict[str, dict[str, float]]] = {}
+    floors = {width: BlasFloor(portable_draw(settings.seed, width)) for width in WIDTHS}
+    widths: dict[str, Program] = {
+        str(width): lambda floor=floor: floor.epoch(STEPS)  # type: ignore[misc]
+        for width, floor in floors.items()
+    }
+    growth: dict[str, dict[str, dict[str, float]]] = {
+        "BLAS floor": {"width": measure(widths, GROWTH_TURNS, dict.fromkeys(widths, STEPS))}
+    }
     for name in ("stepwise", "delayed"):
         widths = {
             str(width): engine(
                 dataclasses.replace(settings, engine=name), synthetic_images(STEPS, width)
             )
-            for width in (196, 400, 784, 1600)
+            for width in WIDTHS
         }
         counts = {
             str(count): engine(

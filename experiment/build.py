@@ -12,10 +12,6 @@ from graph.quality import Quality, quality
 from graph.stepwise import stepwise
 from graph.weights import PIXELS, Weights, declare_hidden_layers, declare_weights
 
-# More save nothing at this size, and how many there are would decide how sums are rounded. Between
-# operations any number of threads gives the same result.
-INTRA_OP_THREADS = 1
-
 
 class Graph(NamedTuple):
     """What a Session needs of the static graph.
@@ -62,9 +58,6 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         width: pixels per image.
         dtype: of every number; float64 is for checks of the arithmetic.
     """
-    # TensorFlow makes the threads inside an operation once in a process, for the first that asks:
-    # that may be a function compiled for the graph, before a Session can say how many.
-    tf.config.threading.set_intra_op_parallelism_threads(INTRA_OP_THREADS)
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)

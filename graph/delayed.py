@@ -32,15 +32,18 @@ BLOCK = 50
 PARTS = 4
 
 
-def row_product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-    """q·W, [1, n], for q [1, m] and W [m, n], as a sum of parts: as Σ qᵢ·Wᵢ.
+def product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+    """q·W, [rows, n], for q [rows, m] and W [m, n], as a sum of parts: as Σ qᵢ·Wᵢ.
 
-    XLA's product of a row and a matrix of 784 rows takes half as long again as that of its parts.
+    XLA's product of one row and a matrix of 784 rows takes half as long again as that of its parts.
+    That of many rows is summed up in an order that depends on the number of threads; that of its
+    parts is not.
     """
-    m, n = w.shape
+    rows, m = q.shape
+    n = w.shape[1]
     parts = math.gcd(m, PARTS)
-    q_i, w_i = tf.reshape(q, [parts, 1, m // parts]), tf.reshape(w, [parts, m // parts, n])
-    return tf.reduce_sum(tf.matmul(q_i, w_i), 0)
+    q_i = tf.transpose(tf.reshape(q, [rows, parts, m // parts]), [1, 0, 2])
+    return tf.reduce_sum(tf.matmul(q_i, tf.reshape(w, [parts, m // parts, n])), 0)
 
 
 def low_rank(q: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -73,7 +76,7 @@ class Delayed(NamedTuple):
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
         """q·W now, for a row q [1, m]."""
-        return row_product(q, self.w) + self.pending(q)
+        return product(q, self.w) + self.pending(q)
 
     def product_transposed(self, q: tf.Tensor) -> tf.Tensor:
         """q·Wᵀ now, for a row q [1, n]."""
@@ -329,8 +332,8 @@ def delayed_manual(
             first: tf.Tensor, costs: tf.Tensor, s: State, w: Matrices
         ) -> tuple[tf.Tensor, tf.Tensor, State, Matrices]:
             xs = tf.slice(images, [first, 0], [BLOCK, width])
-            x_ws, x_as = tf.matmul(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
-            h_0_w = tf.matmul(h_0, w.w_rec)
+            x_ws, x_as = product(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
+            h_0_w = product(h_0, w.w_rec)
             length = tf.minimum(BLOCK, count - first)
 
             def one(

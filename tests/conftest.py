@@ -10,11 +10,11 @@ import pytest
 
 from experiment import mnist
 from experiment.comparison import markdown
+from experiment.rounding import fix_rounding
 from flags import Settings
 
 PROJECT = Path(__file__).parent.parent
-# As reproduce.py has it, and before any test imports TensorFlow.
-os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+fix_rounding()  # as in reproduce.py
 
 
 def pytest_addoption(parser):

@@ -52,21 +52,33 @@ def test_epochs_equal_numpy(settings, engine, threads, total):
             np.testing.assert_allclose(value, expected[name], rtol=1e-7, atol=1e-10, err_msg=name)
 
 
+def two_epochs(settings, images, engine, threads=1):
+    """At 784 pixels, in float32, at the post's rates: the costs, and the variables afterwards."""
+    rates = {name: getattr(Settings(), name) for name in RATES}
+    settings = dataclasses.replace(settings, engine=engine, train_images=len(images.x), **rates)
+    graph = build(settings)
+    with session.open_session(graph, threads=threads) as tf_session:
+        session.initialize(tf_session, graph, settings, images)
+        costs = [session.train_epoch(tf_session, graph, images) for _ in range(2)]
+        return costs, tf_session.run(graph.variables)
+
+
+def assert_same_bits(outcome, expected):
+    assert outcome[0] == expected[0]
+    for name, value in outcome[1].items():
+        np.testing.assert_array_equal(value, expected[1][name], err_msg=name)
+
+
 @pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
 def test_stepwise_rounds_as_feed_does(settings, split):
     images = Images(split.train.x[:8], split.train.y[:8])
+    assert_same_bits(two_epochs(settings, images, "stepwise"), two_epochs(settings, images, "feed"))
 
-    def after_two_epochs(engine):
-        rates = {name: getattr(Settings(), name) for name in RATES}
-        own = dataclasses.replace(settings, engine=engine, train_images=len(images.x), **rates)
-        graph = build(own)
-        with session.open_session(graph) as tf_session:
-            session.initialize(tf_session, graph, own, images)
-            costs = [session.train_epoch(tf_session, graph, images) for _ in range(2)]
-            return costs, tf_session.run(graph.variables)
 
-    costs, variables = after_two_epochs("stepwise")
-    expected_costs, expected = after_two_epochs("feed")
-    assert costs == expected_costs
-    for name, value in variables.items():
-        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+@pytest.mark.parametrize("wiring", ["published", "ordered"])
+def test_delayed_rounds_alike_with_one_thread_and_two(wiring, split):
+    settings = Settings(wiring=wiring)
+    count = BLOCK + 3
+    images = Images(split.train.x[:count], split.train.y[:count])
+    one, two = (two_epochs(settings, images, "delayed", threads) for threads in (1, 2))
+    assert_same_bits(one, two)
