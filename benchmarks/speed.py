@@ -173,9 +173,8 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         left, right = figure.subplots(1, 2)
         programs = report["ms_per_step"]
         # It is no floor for programs that rewrite the matrices less often.
-        names = [
-            "BLAS, rewriting\nevery step" if name == "BLAS floor" else name for name in programs
-        ]
+        labels = {"BLAS floor": "BLAS, rewriting\nevery step"}
+        names = [labels.get(name, name) for name in programs]
         bars = left.barh(names, list(programs.values()), color=results.BLUE)
         left.bar_label(bars, fmt="%.3f", padding=3)
         left.margins(x=0.18)
@@ -186,7 +185,8 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         for name, color in zip(("BLAS floor", "stepwise", "delayed"), colors, strict=True):
             growth = report["growth"][name]["width"]
             widths = [int(width) for width in growth]
-            right.loglog(widths, list(growth.values()), "o-", color=color, label=name)
+            label = labels.get(name, name)
+            right.loglog(widths, list(growth.values()), "o-", color=color, label=label)
         right.set_xticks(widths, list(growth))
         right.set_xticks([], minor=True)
         right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -182,6 +182,10 @@ def _draw_gradients(
         left.legend()
         right.set_ylabel("relative error |ĝ − t| / |t| (1: that of ĝ = 0)")
         right.set_yscale("log")
+        right.yaxis.set_major_formatter("{x:g}")
+        errors = (1, *errors_1, *errors_2)
+        within_a_decade = max(errors) < 10 * min(errors)
+        right.yaxis.set_minor_formatter("{x:g}" if within_a_decade else "")
         right.axhline(1, color=GREY, zorder=0)
 
 

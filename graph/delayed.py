@@ -16,7 +16,8 @@ What a block shares is computed once: x·Wx and, since A of Wx is X, the block's
 matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Wrec and Wsg1 share their A. Rows that are not
 filled yet are zeros and change nothing.
 
-The epoch is compiled with XLA, which joins the many small operations of a step into few.
+The epoch is compiled with XLA, which joins the many small operations of a step into few, and lets
+the threads that the Session has inside an operation share a product.
 """
 
 import math
