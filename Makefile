@@ -26,10 +26,10 @@ reproduce: setup
 	$(BIN)/python -m experiment.comparison results
 
 test: setup-dev
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 faults: setup-dev
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
+	$(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
 		--kills=200 --inputs=100000 --faults=results/faults.md
 	$(BIN)/python -m experiment.readme
 
@@ -59,7 +59,7 @@ lint: setup-dev
 	$(BIN)/mypy
 
 bench: setup-dev
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.speed
 
 traces: setup
 	$(BIN)/python -m experiment.traces

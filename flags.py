@@ -308,6 +308,7 @@ def _is_to_serve(text: str | None) -> bool:
     return address is not None and address[0] in ("", *_LOOPBACK, _EVERYWHERE)
 
 
+flags.register_validator("study", lambda text: text != "", "must name the file of a study")
 flags.register_validator("workers", _are_workers, "must be like host:2222,host:2223")
 flags.register_validator(
     "serve", _is_to_serve, "must be like :2222, for this machine alone, or 0.0.0.0:2222"

@@ -1,7 +1,7 @@
-"""The arithmetic of a published manual step and nothing else, on BLAS.
+"""The arithmetic of a published manual step and nothing else, on BLAS, by one thread.
 
 Six products of a row and a matrix (`sgemv`) and five outer products added in place (`sger`), on
-preallocated arrays: what a program that rewrites the matrices in every step cannot be faster than.
+preallocated arrays: what one thread needs that rewrites the matrices in every step.
 """
 
 import numpy as np

@@ -15,39 +15,37 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
-
-from experiment import mnist, results
-from experiment.comparison import markdown
-from experiment.metrics import environment
-from experiment.mnist import Images
-from experiment.outcome import History
 from experiment.quiet import import_tensorflow
 from experiment.rounding import fix_rounding
-from flags import Settings
 
 fix_rounding()
 started = time.perf_counter()
 import_tensorflow()
 IMPORT_SECONDS = time.perf_counter() - started
 
+import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
-from benchmarks.blas_floor import BlasFloor  # noqa: E402
-from benchmarks.post_loop import PostLoop  # noqa: E402
-from experiment import session  # noqa: E402
-from experiment.build import build  # noqa: E402
-from experiment.checkpoint import Checkpoints  # noqa: E402
-from graph.backprop import Rates  # noqa: E402
-from graph.weights import PIXELS, Weights, portable_draw  # noqa: E402
-from numpy_version import decoupled_rnn  # noqa: E402
+from benchmarks.blas_floor import BlasFloor
+from benchmarks.post_loop import PostLoop
+from experiment import mnist, results, session
+from experiment.build import build
+from experiment.checkpoint import Checkpoints
+from experiment.comparison import markdown
+from experiment.metrics import environment
+from experiment.mnist import Images
+from experiment.outcome import History
+from flags import Settings
+from graph.backprop import Rates
+from graph.weights import PIXELS, Weights, portable_draw
+from numpy_version import decoupled_rnn
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "results"
 TURNS = 25
 GROWTH_TURNS = 9
 STEPS = 100
-WIDTHS = (196, 400, 784, 1600)
+WIDTHS = (196, 400, PIXELS, 1600)
 
 Program = Callable[[], object]
 
@@ -94,11 +92,11 @@ def synthetic_images(count: int, width: int) -> Images:
     return Images(np.float32(random.random_sample((count, width))), np.uint8(np.arange(count) % 2))
 
 
-def power(kind: str, ms_per_step: dict[str, float]) -> float:
+def power(by: str, ms_per_step: dict[str, float]) -> float:
     """The exponent b of the a·nᵇ that comes closest to the time for n images, epochs or pixels."""
     n = np.log([int(count) for count in ms_per_step])
     exponent = float(np.polyfit(n, np.log(list(ms_per_step.values())), 1)[0])
-    return exponent if kind == "width" else 1 + exponent  # The steps are as many as the images.
+    return exponent if by == "width" else 1 + exponent  # The steps are as many as the images.
 
 
 def first_epoch() -> dict[str, float]:
@@ -245,7 +243,7 @@ def main() -> None:
 
     rates = Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
     post = PostLoop(portable_draw(settings.seed), rates)
-    floor = BlasFloor(portable_draw(settings.seed))
+    floors = {width: BlasFloor(portable_draw(settings.seed, width)) for width in WIDTHS}
     programs: dict[str, Program] = {
         "post": lambda: post.epoch(images),
         "feed": with_engine("feed"),
@@ -255,11 +253,10 @@ def main() -> None:
         "auto, feed": with_engine("feed", mode="auto"),
         "auto, stepwise": with_engine("stepwise", mode="auto"),
         "Numpy version": numpy_version(settings, portable_draw(settings.seed), images),
-        "BLAS floor": lambda: floor.epoch(STEPS),
+        "BLAS floor": lambda: floors[PIXELS].epoch(STEPS),
     }
     ms = measure(programs, TURNS, dict.fromkeys(programs, STEPS))
 
-    floors = {width: BlasFloor(portable_draw(settings.seed, width)) for width in WIDTHS}
     widths: dict[str, Program] = {
         str(width): lambda floor=floor: floor.epoch(STEPS)  # type: ignore[misc]
         for width, floor in floors.items()

@@ -5,6 +5,7 @@ FOLDER/published-manual and FOLDER/published-auto and the benchmark's FOLDER/ben
 study FOLDER/studies/claims, and writes FOLDER/claims.md.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -122,24 +123,34 @@ class OverSeeds(NamedTuple):
     shows: dict[str, str]
 
 
-def over_seeds(folder: Path) -> OverSeeds:
-    """Reads the study *claims*, in `folder`; means are given with their 95 % intervals."""
-    by_mode: dict[str, list[dict[str, Any]]] = {"manual": [], "auto": []}
-    for line in (folder / "runs.jsonl").read_text().splitlines():
-        measured = json.loads(line)
-        if measured["wiring"] == "published":
-            by_mode[measured["mode"]].append(measured)
+def over_seeds(folder: Path) -> OverSeeds | None:
+    """Reads the study *claims*, in `folder`; means are given with their 95 % intervals.
+
+    Returns:
+        What the seeds show that both modes have been run with, or None if there are none.
+    """
+    by_mode: dict[str, dict[int, dict[str, Any]]] = {"manual": {}, "auto": {}}
+    path = folder / "runs.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with contextlib.suppress(json.JSONDecodeError):  # The last one, of a study cut off.
+            measured = json.loads(line)
+            if measured["wiring"] == "published":
+                by_mode[measured["mode"]][measured["seed"]] = measured
+    manual, auto = by_mode["manual"], by_mode["auto"]
+    both = sorted(manual.keys() & auto.keys())
+    if not both:
+        return None
     right = {
-        mode: np.array([measured["test_correct"] for measured in runs], float)
+        mode: np.array([runs[seed]["test_correct"] for seed in both], float)
         for mode, runs in by_mode.items()
     }
-    seeds = len(right["manual"])
+    seeds = len(both)
 
     def mean(values: npt.NDArray[np.float64]) -> str:
         found = spread(values)
         return f"{found.mean:.1f} ({found.low:.1f} to {found.high:.1f})"
 
-    falls = sum(measured["cost_last"] < measured["cost_first"] for measured in by_mode["manual"])
+    falls = sum(manual[seed]["cost_last"] < manual[seed]["cost_first"] for seed in both)
     better = right["manual"] - right["auto"]
     shows = {
         "C1": f"falls with {falls} of {seeds}",
@@ -239,13 +250,14 @@ def claims(folder: Path) -> list[Claim]:
 
 def main(folder: Path) -> None:
     """Judges all claims from what is in `folder`; prints and writes claims.md."""
-    study = folder / "studies" / "claims"
-    text = table(claims(folder), over_seeds(study) if study.exists() else None)
+    text = table(claims(folder), over_seeds(folder / "studies" / "claims"))
     (folder / "claims.md").write_text(text)
     print(text)
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m experiment.comparison FOLDER")
     try:
         main(Path(sys.argv[1]))
     except UserError as error:

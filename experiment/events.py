@@ -43,11 +43,11 @@ class Events:
         Raises:
             UserError: the file cannot be written; the other methods raise it too.
         """
-        folder.mkdir()
         self._session = session
         self._graph = graph
         self._weights = session.run(graph.variables)
         with _cannot_write():
+            tf.gfile.MkDir(str(folder))
             self._file = tf.python_io.TFRecordWriter(str(folder / FILE))
         self._write(tf.Event(file_version="brain.Event:2"))
         definition = graph.graph.as_graph_def(add_shapes=True)

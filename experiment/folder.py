@@ -81,8 +81,8 @@ def resolved(target: Path) -> Path:
 def cannot_write(target: Path, error: OSError) -> UserError:
     """What to say when something cannot be written to the folder of a run."""
     return UserError(
-        f"cannot write to --results_dir={target.parent} ({error.strerror or error}): make room "
-        "there, or choose another folder"
+        f"cannot write to {target.parent} ({error.strerror or error}): make room there, or choose "
+        "another --results_dir"
     )
 
 

@@ -16,7 +16,7 @@ from flags import Settings
 
 SCHEMA_VERSION = 2
 RESAMPLES = 10_000
-# Of the synthetic gradients beside the true ones, in time boxes 1 and 2; as in graph/quality.py.
+# Of the synthetic gradients beside the true ones, in time boxes 1 and 2: those of graph/quality.py.
 QUALITY = ("cosine_1", "cosine_2", "relative_error_1", "relative_error_2")
 
 

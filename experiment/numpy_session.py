@@ -11,8 +11,22 @@ from flags import Settings
 from numpy_version import decoupled_rnn
 
 
+# A rate that is too high overflows: `check_finite` says so, and better.
+@np.errstate(over="ignore", invalid="ignore")
 def run(settings: Settings, split: Split, on_epoch: Callable[[int, float], None]) -> Outcome:
-    """Trains and predicts. Arguments, result and errors are those of `experiment.session.run`."""
+    """Trains and predicts.
+
+    Args:
+        settings: of the run.
+        split: the images.
+        on_epoch: called after each epoch with its number, from 1, and its cost.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        UserError: the cost of an epoch is not finite.
+    """
     images = sum(len(part.x) for part in (split.test, split.train, split.held_out))
     weights = decoupled_rnn.draw(settings.seed, images, split.train.x.shape[1])
     rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)

@@ -16,8 +16,8 @@ class History(NamedTuple):
 
     Attributes:
         costs: per epoch, the sum over the training images, [epochs].
-        quality: of the synthetic gradients after each epoch, cosine_1, cosine_2, error_1, error_2
-            as in `graph.quality`, [epochs, 4]; empty if there are none.
+        quality: of the synthetic gradients after each epoch, the figures of `graph.quality.Quality`
+            in its order, [epochs, 4]; empty if there are none.
         seconds: how long training took, and nothing else.
     """
 

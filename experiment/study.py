@@ -10,6 +10,7 @@ repeated while that is there. When the last one has ended, what they all show is
 """
 
 import configparser
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 import flags
-from experiment import results
+from experiment import mnist, results
 from experiment.comparison import markdown
 from experiment.errors import UserError
 from experiment.folder import cannot_write, locked, write_whole
@@ -64,6 +65,7 @@ def read(path: Path, settings: Settings) -> Study:
         UserError: the file is missing, or makes no sense.
     """
     parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # Names as they are written.
     try:
         parser.read_string(path.read_text(), source=str(path))
         seeds = parser.getint("study", "seeds")
@@ -81,6 +83,8 @@ def read(path: Path, settings: Settings) -> Study:
         raise UserError(f"--study={path} is not a study ({reason})") from None
     if seeds < 1:
         raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
+    if not experiments:
+        raise UserError(f"--study={path} has no experiments")
     if images not in ACCURACY:
         raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
     if unknown := {name for pair in differences for name in pair} - set(experiments):
@@ -115,12 +119,14 @@ def run(study: Study, folder: Path, addresses: Sequence[str]) -> None:
         addresses: of the TensorFlow servers that do the runs; without any, this machine does.
 
     Raises:
-        UserError: a run fails, no server is left, or nothing can be written.
+        UserError: a run fails, no server is left, the data are missing, or nothing can be written.
     """
+    settings = study.jobs[0].settings
+    data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
     with locked(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            done = _read_runs(folder / RUNS, study)
+            done = _read_runs(folder / RUNS, study, data.sha_256)
             todo = [job for job in study.jobs if _key(job) not in done]
             # Without what is no longer part of the study, and a line that was cut off.
             _write_runs(folder / RUNS, study, done)
@@ -128,8 +134,9 @@ def run(study: Study, folder: Path, addresses: Sequence[str]) -> None:
             with (
                 (folder / RUNS).open("a") as file,
                 tqdm(total=total, initial=begun, unit="run", desc=study.name) as bar,
+                contextlib.closing(on_workers(todo, addresses)) as ended,
             ):
-                for job, measured in on_workers(todo, addresses):
+                for job, measured in ended:
                     if measured[ACCURACY[study.images][0]] is None:
                         raise UserError(
                             f"{job.experiment} leaves no image held out, and images = held_out: "
@@ -150,8 +157,10 @@ def _key(job: Job) -> tuple[str, str]:
     return job.experiment, json.dumps(job.settings.numeric())
 
 
-def _read_runs(path: Path, study: Study) -> dict[tuple[str, str], dict[str, Any]]:
-    """What the runs of this study measured, as far as they are done.
+def _read_runs(
+    path: Path, study: Study, data_sha_256: dict[str, str]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the runs of this study measured on these data, as far as they are done.
 
     A flag that is newer than a run had, for it, the value that is its default now.
     """
@@ -163,9 +172,10 @@ def _read_runs(path: Path, study: Study) -> dict[tuple[str, str], dict[str, Any]
             measured = json.loads(line)
             settings = {name: measured.get(name, value) for name, value in defaults.items()}
             key = measured["experiment"], json.dumps(settings)
+            its_data = measured["data_sha_256"]
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
-        if key in wanted:
+        if key in wanted and its_data == data_sha_256:
             done[key] = measured
     return done
 
@@ -210,8 +220,9 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
     accuracy = figures(runs, figure)
     first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
     columns = {f"{called} right, mean (95 %)": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
+    deviations = {name: spread(values).deviation for name, values in accuracy.items()}
     columns["standard deviation, points"] = {
-        name: f"{100 * spread(values).deviation:.1f}" for name, values in accuracy.items()
+        name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
     }
     columns["cost, first → last epoch"] = {
         name: f"{first[name].mean():.3f} → {last[name].mean():.3f}" for name in accuracy

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -47,8 +47,8 @@ class Lost(NamedTuple):
 
 def on_workers(
     jobs: Sequence[Job], addresses: Sequence[str] = ()
-) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Does each job, on all workers at a time, in no certain order.
+) -> Generator[tuple[Job, dict[str, Any]]]:
+    """Does each job, on all workers at a time, in no certain order, until it is closed.
 
     A worker that is lost loses its current run, which is done once more. A process of this
     machine is replaced; a server gets no more runs.
@@ -67,13 +67,19 @@ def on_workers(
     ended: queue.SimpleQueue[tuple[Job, dict[str, Any] | Exception] | Lost] = queue.SimpleQueue()
     for job in jobs:
         waiting.put((job, 1))
+    # Whoever is interrupted ends the processes too. They are not lost then, and none is to be begun
+    # that could not get what it needs from this one any more.
+    starting, over = threading.Lock(), threading.Event()
 
     def work(address: str | None) -> None:
         worker = None
         while (todo := waiting.get()) is not None:
             job, attempt = todo
-            worker = worker or Worker(address)
             try:
+                with starting:
+                    if over.is_set():
+                        return
+                    worker = worker or Worker(address)
                 ended.put((job, worker.run(job.settings)))
             except LostError as error:
                 worker = None
@@ -93,24 +99,28 @@ def on_workers(
     for address in workers:
         threading.Thread(target=work, args=(address,), daemon=True).start()
     left, undone = len(workers), len(jobs)
-    while undone:
-        end = ended.get()
-        if isinstance(end, Lost):
-            left -= 1
-            if not left:
-                raise UserError(
-                    f"{end.address} is lost ({end.reason}), and no other worker is left: start "
-                    "them again, and the same command goes on"
-                )
-            tqdm.write(f"{end.address} is lost ({end.reason}): others do its runs", sys.stderr)
-            continue
-        job, result = end
-        if isinstance(result, Exception):
-            raise UserError(f"{job.experiment}, --seed={job.settings.seed}: {result}")
-        undone -= 1
-        yield job, result
-    for _ in workers:
-        waiting.put(None)
+    try:
+        while undone:
+            end = ended.get()
+            if isinstance(end, Lost):
+                left -= 1
+                if not left:
+                    raise UserError(
+                        f"{end.address} is lost ({end.reason}), and no other worker is left: start "
+                        "them again, and the same command goes on"
+                    )
+                tqdm.write(f"{end.address} is lost ({end.reason}): others do its runs", sys.stderr)
+                continue
+            job, result = end
+            if isinstance(result, Exception):
+                raise UserError(f"{job.experiment}, --seed={job.settings.seed}: {result}")
+            undone -= 1
+            yield job, result
+    finally:
+        with starting:
+            over.set()
+        for _ in workers:
+            waiting.put(None)
 
 
 class Worker:
@@ -121,12 +131,18 @@ class Worker:
 
         Args:
             address: of the TensorFlow server that its Sessions are on; None: they are its own.
+
+        Raises:
+            LostError: the system gives no process.
         """
         self._address = address
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, address), daemon=True)
-        self._process.start()
+        try:
+            self._process.start()
+        except OSError as error:
+            raise LostError(f"no process can be started: {error.strerror or error}") from None
         theirs.close()
 
     def run(self, settings: Settings) -> dict[str, Any]:
@@ -215,5 +231,5 @@ def _connect(address: str) -> None:
     host, port = address.rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), CONNECT).close()
-    except OSError as error:
-        raise LostError(error.strerror or str(error)) from None
+    except (OSError, UnicodeError) as error:  # a UnicodeError: a name that no host can have
+        raise LostError(getattr(error, "strerror", None) or str(error)) from None

@@ -2,8 +2,9 @@
 
 This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation". Notation as in
 `graph.network`. Every gradient is of the cost of one image: d with respect to the readout's z, t_k
-with respect to the hidden state h_k, and ĝ_k, the synthetic gradient, stands in for t_k. In an
-outer product the learning rate is put on a row, which is cheaper than on the matrix.
+with respect to the hidden state h_k, and ĝ_k, the synthetic gradient, stands in for t_k. Where an
+outer product is all of an update, the learning rate is put on its row, which is cheaper than on the
+matrix.
 
 What an update waits for is always a matrix product: TensorFlow's optimizer rewrites chains of
 elementwise products, and then what bears the name of one may no longer be computed from all of it.

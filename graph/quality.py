@@ -14,15 +14,15 @@ class Quality(NamedTuple):
 
     Attributes:
         cosine_1, cosine_2: cos(ĝ, t) of each image, [n], from −1 to 1; 0 if ĝ or t is zero.
-        error_1, error_2: |ĝ − t| / |t| of all images together, a scalar; 1, which is that of
-            ĝ = 0, if t is zero. (A mean over images would be that of the few images whose gradient
-            all but vanishes.)
+        relative_error_1, relative_error_2: |ĝ − t| / |t| of all images together, a scalar; 1, which
+            is that of ĝ = 0, if t is zero. (A mean over images would be that of the few images
+            whose gradient all but vanishes.)
     """
 
     cosine_1: tf.Tensor
     cosine_2: tf.Tensor
-    error_1: tf.Tensor
-    error_2: tf.Tensor
+    relative_error_1: tf.Tensor
+    relative_error_2: tf.Tensor
 
 
 def synthetic_and_true(
@@ -83,6 +83,6 @@ def quality(
     return Quality(
         cosine_1=cosine(g_1, t_1),
         cosine_2=cosine(g_2, t_2),
-        error_1=relative_error(g_1, t_1),
-        error_2=relative_error(g_2, t_2),
+        relative_error_1=relative_error(g_1, t_1),
+        relative_error_2=relative_error(g_2, t_2),
     )

@@ -1,4 +1,5 @@
 import contextlib
+import csv
 import json
 import os
 import socket
@@ -8,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from experiment.rounding import fix_rounding
+
+fix_rounding()  # as in reproduce.py
+
+import numpy as np
+
 from experiment import mnist
 from experiment.comparison import markdown
-from experiment.rounding import fix_rounding
 from flags import Settings
 
 PROJECT = Path(__file__).parent.parent
-fix_rounding()  # as in reproduce.py
 
 
 def pytest_addoption(parser):
@@ -61,6 +66,20 @@ def served():
     finally:
         process.kill()
         process.communicate()
+
+
+def read_costs(folder):
+    with (folder / "cost.csv").open() as file:
+        return np.array([float(row["cost"]) for row in csv.DictReader(file)])
+
+
+def read_predictions(folder):
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {
+        name: np.array([float(row["probability"]) for row in rows if row["split"] == name])
+        for name in ("test", "held_out")
+    }
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
     assert result.returncode == 0
     for flag in (
         *dataclasses.asdict(Settings()),
+        "study",
         "workers",
         "serve",
         "flagfile",
@@ -79,6 +80,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--gradient=true --wiring=ordered --lr_sg=0.5", "--lr_sg=0.5"),
         ("--results_dir=", "--results_dir"),
         ("--data_dir=", "--data_dir"),
+        ("--study=", "--study="),
         ("--workers=localhost:2222", "--workers"),
         ("--workers=:2222 --study=x.ini", "--workers=:2222"),
         ("--workers=localhost:0 --study=x.ini", "--workers=localhost:0"),
@@ -93,7 +95,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--serve=:2222 --workers=localhost:2222", "makes no sense with --serve"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
-        ("--results_dir=/dev/null/results", "--results_dir=/dev/null/results"),
+        ("--results_dir=/dev/null/results", "cannot write to /dev/null/results ("),
     ],
 )
 def test_a_mistake_gets_one_line(reproduce, tmp_path, argument, named):

@@ -14,13 +14,10 @@ import termios
 
 import matplotlib.image
 import numpy as np
-import oracle
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, read_costs, read_predictions
 
 from flags import Settings
-from graph.weights import portable_draw
-from numpy_version import decoupled_rnn
 
 OF_EVERY_RUN = {
     "cost.csv", "cost.png", "cost.svg", "diff.md", "log.txt", "metrics.json", "predictions.csv",
@@ -30,20 +27,6 @@ FILES = {
     "auto": OF_EVERY_RUN,
     "manual": OF_EVERY_RUN | {"gradients.csv", "gradients.png", "gradients.svg"},
 }
-
-
-def read_costs(folder):
-    with (folder / "cost.csv").open() as file:
-        return np.array([float(row["cost"]) for row in csv.DictReader(file)])
-
-
-def read_predictions(folder):
-    with (folder / "predictions.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return {
-        name: np.array([float(row["probability"]) for row in rows if row["split"] == name])
-        for name in ("test", "held_out")
-    }
 
 
 @pytest.fixture(
@@ -162,184 +145,6 @@ def test_the_pictures_show_something(runs):
         # Neither corner nor middle is left blank.
         for rows in np.array_split(pixels, 3):
             assert np.mean(np.any(rows < 0.9, axis=-1)) > 0.01
-
-
-def run_numpy(settings, split):
-    """Costs and predictions of the NumPy programs, in float64."""
-    draw = portable_draw(settings.seed)._asdict()
-    w = {name: value.astype(np.float64) for name, value in draw.items()}
-    costs = [
-        sum(oracle.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
-        for _ in range(settings.epochs)
-    ]
-    return costs, {
-        name: oracle.predict(settings, getattr(split, name).x, w) for name in ("test", "held_out")
-    }
-
-
-@pytest.mark.parametrize(
-    ("mode", "engine"), [("manual", "stepwise"), ("manual", "delayed"), ("auto", "stepwise")]
-)
-def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
-    rates = {"auto": {"lr_auto": 0.05}, "manual": {"lr_x": 0.01, "lr_rec": 1e-4, "lr_sg": 1e-3}}
-    settings = Settings(mode=mode, epochs=3, seed=7, **rates[mode])
-    result = reproduce(
-        f"--mode={mode}", "--seed=7", "--epochs=3", f"--results_dir={tmp_path}",
-        *(f"--{name}={rate}" for name, rate in rates[mode].items()),
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    costs, predictions = run_numpy(settings, split)
-    folder = tmp_path / f"published-{mode}"
-    np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4)
-    actual = read_predictions(folder)
-    for name, p in predictions.items():
-        np.testing.assert_allclose(actual[name], p, atol=1e-4)
-    assert json.loads((folder / "metrics.json").read_text())["seed"] == 7
-    assert "--seed=7" in (folder / "diff.md").read_text()
-    assert "No published program's run is recorded" in result.stdout
-
-
-def run_numpy_version(settings, split):
-    """As `run_numpy`, for the `ordered` wiring's manual mode: by the Numpy post's own code."""
-    draw = portable_draw(settings.seed)
-    w = decoupled_rnn.Weights(
-        draw.hidden_states[:, 0], draw.w_x, draw.w_rec, draw.w_fc[:, 0], draw.w_sg_1, draw.w_sg_2
-    )
-    rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
-    costs = [
-        decoupled_rnn.epoch(zip(*split.train, strict=True), w, rates, "outer")
-        for _ in range(settings.epochs)
-    ]
-    return costs, {
-        name: np.array([decoupled_rnn.predict(x, w) for x in getattr(split, name).x])
-        for name in ("test", "held_out")
-    }
-
-
-@pytest.fixture(scope="module")
-def ordered_by_numpy(split):
-    run = {"manual": run_numpy_version, "auto": run_numpy}
-    return {mode: run[mode](Settings(mode=mode, wiring="ordered"), split) for mode in run}
-
-
-@pytest.mark.parametrize(
-    ("mode", "engine", "test_correct", "held_out"),
-    [
-        ("manual", "feed", 19, 0.98),
-        ("manual", "stepwise", 19, 0.98),
-        ("manual", "delayed", 19, 0.98),
-        ("auto", "feed", 20, 0.99),
-        ("auto", "stepwise", 20, 0.99),
-    ],
-)
-def test_ordered_follows_numpy_and_tells_zeros_from_ones(
-    mode, engine, test_correct, held_out, reproduce, tmp_path, ordered_by_numpy
-):
-    result = reproduce(
-        f"--mode={mode}", f"--engine={engine}", "--wiring=ordered", f"--results_dir={tmp_path}"
-    )
-    assert result.returncode == 0, result.stderr
-    folder = tmp_path / f"ordered-{mode}"
-    costs, predictions = ordered_by_numpy[mode]
-    # Auto's cost falls below 1e-3, where the float32 p of a hundred images near 0 and 1 shows.
-    atol = {"manual": 0, "auto": 1e-6}[mode]
-    np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4, atol=atol)
-    actual = read_predictions(folder)
-    for name, p in predictions.items():
-        np.testing.assert_allclose(actual[name], p, atol=1e-4)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["test_correct"] >= test_correct
-    assert metrics["held_out_accuracy"] >= held_out
-
-
-def test_back_propagation_by_hand_is_automatic_differentiation(reproduce, tmp_path):
-    common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}")
-    for own in ("--mode=auto --lr_auto=0.01", "--gradient=true --lr_x=0.01 --lr_rec=0.01"):
-        assert reproduce(*common, *own.split()).returncode == 0
-    auto, true = (
-        read_costs(tmp_path / name) for name in ("connected-auto", "connected-manual-true")
-    )
-    assert auto[-1] < 0.1 * auto[0]
-    np.testing.assert_allclose(true, auto, rtol=1e-4)
-
-
-def test_connected_is_ordered_in_manual_mode(reproduce, tmp_path):
-    for wiring in ("ordered", "connected"):
-        arguments = (f"--wiring={wiring}", "--epochs=5", "--lr_rec=1e-5", "--digits=3,8")
-        assert reproduce(*arguments, f"--results_dir={tmp_path}").returncode == 0
-    ordered, connected = (tmp_path / f"{wiring}-manual" for wiring in ("ordered", "connected"))
-    np.testing.assert_allclose(read_costs(ordered), read_costs(connected), rtol=1e-5)
-    assert json.loads((ordered / "metrics.json").read_text())["digits"] == [3, 8]
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [("--condition_on_label",), ("--sg_hidden=5",), ("--condition_on_label", "--sg_hidden=5")],
-    ids=" ".join,
-)
-def test_the_paper_s_modules_follow_numpy(flags, reproduce, tmp_path, split):
-    common = ("--wiring=ordered", "--epochs=2", "--train_images=10", "--lr_rec=1e-4")
-    result = reproduce(*common, *flags, f"--results_dir={tmp_path}")
-    assert result.returncode == 0, result.stderr
-    settings = Settings(
-        wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4,
-        condition_on_label="--condition_on_label" in flags,
-        sg_hidden=5 if "--sg_hidden=5" in flags else 0,
-    )  # fmt: skip
-    inputs = 784 + 2 * settings.condition_on_label
-    rows = settings.sg_hidden or inputs
-    drawn = {
-        "hidden_states": ((784, 3), 1), "w_x": ((784, 784), 0.45), "w_rec": ((784, 784), 0.035),
-        "w_fc": ((784, 1), 0.95), "w_sg_1": ((rows, 784), 0.35), "w_sg_2": ((rows, 784), 0.35),
-    }  # fmt: skip
-    if settings.sg_hidden:
-        drawn |= {f"w_sg_hidden_{box}": ((inputs, 5), 0.35) for box in (1, 2)}
-    random = np.random.RandomState(settings.seed)
-    w = {
-        name: random.standard_normal(shape) * (deviation if deviation == 1 else deviation * 0.2)
-        for name, (shape, deviation) in drawn.items()
-    }
-    train = [images[:10] for images in split.train]
-    with (tmp_path / "ordered-manual" / "gradients.csv").open() as file:
-        rows = [list(map(float, row.values())) for row in csv.DictReader(file)]
-    costs = []
-    for epoch in (1, 2):
-        costs.append(sum(oracle.step(settings, x, y, w) for x, y in zip(*train, strict=True)))
-        pairs = [oracle.synthetic_and_true(settings, x, y, w) for x, y in zip(*train, strict=True)]
-        g_1, t_1, g_2, t_2 = map(np.array, zip(*pairs, strict=True))
-        expected = [
-            epoch,
-            *oracle.mean_cosines(settings, *train, w),
-            np.linalg.norm(g_1 - t_1) / np.linalg.norm(t_1),
-            np.linalg.norm(g_2 - t_2) / np.linalg.norm(t_2),
-        ]
-        np.testing.assert_allclose(rows[epoch - 1], expected, rtol=1e-3)
-    np.testing.assert_allclose(read_costs(tmp_path / "ordered-manual"), costs, rtol=1e-4)
-
-
-def test_the_numpy_post_is_followed(reproduce, tmp_path):
-    recorded = json.loads((PROJECT / "traces" / "numpy-post.json").read_text())
-    result = reproduce("--mode=numpy", f"--results_dir={tmp_path}", PYTHONPROFILEIMPORTTIME="1")
-    assert result.returncode == 0, result.stderr
-    assert "tensorflow" not in result.stderr
-    folder = tmp_path / "numpy-inner"
-    np.testing.assert_allclose(read_costs(folder), recorded["cost_per_epoch"], rtol=1e-9)
-    for name, p in read_predictions(folder).items():
-        np.testing.assert_allclose(p, recorded[f"{name}_predictions"], rtol=0, atol=1e-9)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert (metrics["test_correct"], metrics["test_total"]) == (8, 10)
-    assert metrics["held_out_accuracy"] == pytest.approx(0.810, abs=5e-4)
-
-
-def test_the_numpy_post_without_its_fault(reproduce, tmp_path):
-    result = reproduce("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
-    assert result.returncode == 0, result.stderr
-    metrics = json.loads((tmp_path / "numpy-outer" / "metrics.json").read_text())
-    # The specification's figures, §7.
-    assert metrics["cost_first"] == pytest.approx(9.281, abs=5e-4)
-    assert metrics["cost_last"] == pytest.approx(1.125, abs=5e-4)
-    assert metrics["test_correct"] == 8
-    assert metrics["held_out_accuracy"] == pytest.approx(0.839, abs=5e-4)
 
 
 def test_all_images_may_be_used(reproduce, tmp_path):

@@ -79,6 +79,31 @@ def test_the_claims_over_the_seeds_of_the_study():
     ]
 
 
+def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(tmp_path):
+    assert over_seeds(tmp_path) is None
+
+    def line(mode, seed, right):
+        costs = {"cost_first": 2.0, "cost_last": 1.0 + seed}
+        run = {"wiring": "published", "mode": mode, "seed": seed, "test_correct": right, **costs}
+        return json.dumps(run) + "\n"
+
+    # In the order in which two workers may end, and cut off in the last line.
+    done = [("auto", 1, 8), ("manual", 0, 10), ("auto", 0, 7), ("manual", 2, 20), ("manual", 1, 12)]
+    lines = "".join(line(*run) for run in done) + line("auto", 2, 0)[:-9]
+    (tmp_path / "runs.jsonl").write_text(lines)
+    assert over_seeds(tmp_path) == (
+        2,
+        {
+            "C1": "falls with 1 of 2",
+            "C2": "manual 11.0 (10.0 to 12.0), auto 7.5 (7.0 to 8.0) right",
+            "C4": "7.5 (7.0 to 8.0) of 20 right",
+            "C5": "manual − auto: 3.5 (3.0 to 4.0); better with 2 of 2",
+        },
+    )
+    (tmp_path / "runs.jsonl").write_text(line("manual", 0, 10))
+    assert over_seeds(tmp_path) is None
+
+
 def test_the_settings_that_are_not_the_post_s_are_told_as_flags():
     settings = Settings(mode="auto", wiring="ordered", digits=(3, 8), lr_rec=0.0)
     for told in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):

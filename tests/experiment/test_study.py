@@ -1,6 +1,8 @@
 """Studies: the command as a user runs it, cut off or not; and their figures beside SciPy's."""
 
+import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT, free_port, served
 
-from experiment import study
+from experiment import study, workers
 from experiment.errors import UserError
 from flags import Settings
 
@@ -75,6 +77,33 @@ def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
     assert reproduce(*flags.split(), f"--results_dir={tmp_path}").returncode == 0
     metrics = json.loads((tmp_path / "ordered-auto" / "metrics.json").read_text())
     assert measured[2] == {"experiment": "later", **metrics}
+
+
+def small(folder):
+    """The study of a folder, and what its runs measured."""
+    return (
+        study.read(folder / "small.ini", Settings()),
+        [json.loads(line) for line in runs(folder)],
+    )
+
+
+def test_a_run_on_other_data_does_not_count(whole, tmp_path, monkeypatch):
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    asked, measured = small(whole)
+    measured[1]["data_sha_256"] = dict.fromkeys(measured[1]["data_sha_256"], "other")
+    (tmp_path / "results/studies/small/runs.jsonl").write_text(
+        "".join(json.dumps(run) + "\n" for run in measured)
+    )
+    repeated = []
+
+    def on_workers(jobs, addresses):
+        repeated.extend(jobs)
+        yield jobs[0], json.loads(runs(whole)[1])
+
+    monkeypatch.setattr(study, "on_workers", on_workers)
+    study.run(asked, tmp_path / "results/studies/small", [])
+    assert repeated == [asked.jobs[1]]
+    assert runs(tmp_path) == runs(whole)
 
 
 def test_what_is_done_is_not_repeated(whole, tmp_path):
@@ -198,6 +227,24 @@ def test_a_study_on_a_server_that_was_killed_goes_on(whole, server, tmp_path):
     assert content(tmp_path) == content(whole)
 
 
+def test_a_process_that_cannot_be_started_ends_the_study(whole, monkeypatch):
+    def start(process):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", start)
+    asked, _ = small(whole)
+    with pytest.raises(UserError, match="later, --seed=0: no process can be started: Resource"):
+        list(workers.on_workers(asked.jobs[:1]))
+
+
+def test_a_name_that_no_host_can_have_is_named(tmp_path):
+    process = start(tmp_path, "--workers=a..b:2222")
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1].startswith("reproduce.py: a..b:2222 is lost (")
+    assert "Traceback" not in stderr
+
+
 def test_an_address_where_nobody_answers_is_named(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     process = start(tmp_path, f"--workers={address}")
@@ -221,6 +268,8 @@ def test_an_address_where_nobody_answers_is_named(tmp_path):
             "later: --mode=numpy has no graph",
         ),
         (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
+        (STUDY.replace("later = first", "later = First"), "First, which is no experiment"),
+        ("[study]\nseeds=1\nimages=test\n[experiments]\n[differences]\n", "has no experiments"),
         ("seeds = 2", "no section headers"),
     ],
 )
@@ -232,6 +281,22 @@ def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
     assert said in line
     assert f"--study={tmp_path / 'wrong.ini'}" in line
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.ini"]
+
+
+def test_names_are_as_they_are_written(tmp_path):
+    text = STUDY.replace("later", "Later").replace("first", "First")
+    (tmp_path / "small.ini").write_text(text)
+    asked = study.read(tmp_path / "small.ini", Settings())
+    assert [job.experiment for job in asked.jobs] == ["Later", "First", "Later", "First"]
+    assert asked.differences == [("Later", "First")]
+
+
+def test_one_seed_has_no_deviation(whole):
+    (asked, measured) = small(whole)
+    asked = asked._replace(jobs=asked.jobs[:2])
+    rows = study.table(asked, measured[:2]).splitlines()
+    assert [row.split("|")[3].strip() for row in rows[2:4]] == ["–", "–"]
+    assert "nan" not in "".join(rows)
 
 
 def test_a_study_needs_images_that_are_held_out(tmp_path, monkeypatch):

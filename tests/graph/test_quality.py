@@ -54,7 +54,8 @@ def test_quality_equals_numpy_in_every_wiring(settings):
     g_1, t_1, g_2, t_2 = (np.array(rows) for rows in zip(*pairs, strict=True))
     np.testing.assert_allclose(actual.cosine_1, list(map(oracle.cosine, g_1, t_1)), rtol=1e-9)
     np.testing.assert_allclose(actual.cosine_2, list(map(oracle.cosine, g_2, t_2)), rtol=1e-9)
-    for error, g, t in ((actual.error_1, g_1, t_1), (actual.error_2, g_2, t_2)):
+    errors = actual.relative_error_1, actual.relative_error_2
+    for error, g, t in zip(errors, (g_1, g_2), (t_1, t_2), strict=True):
         assert error == pytest.approx(np.sqrt(np.sum((g - t) ** 2) / np.sum(t**2)), rel=1e-9)
 
 
