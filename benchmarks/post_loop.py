@@ -2,8 +2,8 @@
 
 Nine assignments a step, each `assign(w, w ± rate · product)`: the product of a transposed row and a
 row, times the rate, added to the variable, assigned. Nothing is merged, nothing done in place, and
-nothing is ordered, so the numbers mean little (specification §6). The Session has the
-threads that TensorFlow takes by default.
+nothing is ordered, so the numbers mean little (specification §6). The Session has the threads that
+TensorFlow takes by default.
 """
 
 import numpy as np

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -237,6 +238,30 @@ def test_a_process_that_cannot_be_started_ends_the_study(whole, monkeypatch):
         list(workers.on_workers(asked.jobs[:1]))
 
 
+def test_a_study_that_is_interrupted_begins_no_process(whole, monkeypatch):
+    begun, killed = [], threading.Event()
+
+    class Worker:
+        def __init__(self, address):
+            begun.append(threading.current_thread())
+
+        def run(self, settings):
+            if settings.seed:
+                killed.wait()
+                raise workers.LostError("its process died")
+            return {}
+
+    monkeypatch.setattr(workers, "Worker", Worker)
+    monkeypatch.setattr(workers, "_cores", lambda: 1)
+    asked, _ = small(whole)
+    running = workers.on_workers(asked.jobs)
+    assert [next(running)[0].settings.seed for _ in range(2)] == [0, 0]
+    running.close()
+    killed.set()
+    begun[0].join()
+    assert len(begun) == 1
+
+
 def test_a_name_that_no_host_can_have_is_named(tmp_path):
     process = start(tmp_path, "--workers=a..b:2222")
     _, stderr = process.communicate()
@@ -292,7 +317,7 @@ def test_names_are_as_they_are_written(tmp_path):
 
 
 def test_one_seed_has_no_deviation(whole):
-    (asked, measured) = small(whole)
+    asked, measured = small(whole)
     asked = asked._replace(jobs=asked.jobs[:2])
     rows = study.table(asked, measured[:2]).splitlines()
     assert [row.split("|")[3].strip() for row in rows[2:4]] == ["–", "–"]
