@@ -20,7 +20,6 @@ The epoch is compiled with XLA, which joins the many small operations of a step 
 the threads that the Session has inside an operation share a product.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
@@ -33,8 +32,10 @@ BLOCK = 50
 PARTS = 4
 
 
-def product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
+def product_in_parts(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
     """q·W, [rows, n], for q [rows, m] and W [m, n], as a sum of parts: as Σ qᵢ·Wᵢ.
+
+    m has to be a multiple of their number, as 784 is.
 
     XLA's product of one row and a matrix of 784 rows takes half as long again as that of its parts.
     That of many rows is summed up in an order that depends on the number of threads; that of its
@@ -42,9 +43,8 @@ def product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
     """
     rows, m = q.shape
     n = w.shape[1]
-    parts = math.gcd(m, PARTS)
-    q_i = tf.transpose(tf.reshape(q, [rows, parts, m // parts]), [1, 0, 2])
-    return tf.reduce_sum(tf.matmul(q_i, tf.reshape(w, [parts, m // parts, n])), 0)
+    q_i = tf.transpose(tf.reshape(q, [rows, PARTS, m // PARTS]), [1, 0, 2])
+    return tf.reduce_sum(tf.matmul(q_i, tf.reshape(w, [PARTS, m // PARTS, n])), 0)
 
 
 def low_rank(q: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -77,7 +77,7 @@ class Delayed(NamedTuple):
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
         """q·W now, for a row q [1, m]."""
-        return product(q, self.w) + self.pending(q)
+        return product_in_parts(q, self.w) + self.pending(q)
 
     def product_transposed(self, q: tf.Tensor) -> tf.Tensor:
         """q·Wᵀ now, for a row q [1, n]."""
@@ -321,7 +321,8 @@ def delayed_manual(
 
     # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
     # it can tell that there is one image. The variables are read and written in here because XLA
-    # then works in their own memory.
+    # then works in their own memory. All of a `tf.function` that reads or writes a variable is run,
+    # and in the order in which it stands: here no control dependency is needed.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def epoch(images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
@@ -333,8 +334,8 @@ def delayed_manual(
             first: tf.Tensor, costs: tf.Tensor, s: State, w: Matrices
         ) -> tuple[tf.Tensor, tf.Tensor, State, Matrices]:
             xs = tf.slice(images, [first, 0], [BLOCK, width])
-            x_ws, x_as = product(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
-            h_0_w = product(h_0, w.w_rec)
+            x_ws, x_as = product_in_parts(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
+            h_0_w = product_in_parts(h_0, w.w_rec)
             length = tf.minimum(BLOCK, count - first)
 
             def one(
@@ -361,12 +362,10 @@ def delayed_manual(
             lambda first, *_: first < count, block, (0, costs, state, matrices)
         )
         h_1, h_2, w_fc = state
-        writes = [
-            weights.hidden_states.assign(tf.transpose(tf.concat([h_0, h_1, h_2], 0))),
-            weights.w_fc.assign(tf.transpose(w_fc)),
-            *(matrix.assign(value) for matrix, value in zip(variables, matrices, strict=True)),
-        ]
-        with tf.control_dependencies(writes):
-            return tf.identity(costs[:total])
+        weights.hidden_states.assign(tf.transpose(tf.concat([h_0, h_1, h_2], 0)))
+        weights.w_fc.assign(tf.transpose(w_fc))
+        for matrix, value in zip(variables, matrices, strict=True):
+            matrix.assign(value)
+        return costs[:total]
 
     return epoch(images, labels, tf.constant(total))

@@ -2,7 +2,7 @@
 
 from flags import Settings
 
-WIDTH = 7
+WIDTH = 8  # A multiple of the parts that products have in graph/delayed.py.
 # Rates so large that every term of every update shows in the numbers. The optimizer keeps its own
 # in float32, so lr_auto is a number that float32 can hold.
 RATES = {"lr_x": 0.7, "lr_rec": 0.3, "lr_sg": 0.5, "lr_auto": 0.875}
