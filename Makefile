@@ -15,7 +15,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 \
+UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .PHONY: reproduce results studies bench test faults tensorboard notebook outputs lint setup setup-look setup-dev traces lock
@@ -23,7 +23,7 @@ UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual --resume
 	$(BIN)/python reproduce.py --mode=auto --resume
-	$(BIN)/python -m experiment.comparison results
+	$(BIN)/python -m experiment.report.claims results
 
 test: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
@@ -31,7 +31,7 @@ test: setup-dev
 faults: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
 		--kills=200 --inputs=100000 --faults=results/faults.md
-	$(BIN)/python -m experiment.readme
+	$(BIN)/python -m experiment.report.readme
 
 tensorboard: setup-look
 	@find results -name '*tfevents*' | grep -q . || \
@@ -62,16 +62,17 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.speed
 
 traces: setup
-	$(BIN)/python -m experiment.traces
+	$(BIN)/python -m experiment.report.logs
 
 studies: setup
 	for file in presets/studies/*.ini; do $(BIN)/python reproduce.py --study=$$file || exit; done
 
 results: studies
-	$(BIN)/python -m experiment.table
-	$(BIN)/python -m experiment.comparison results
-	$(BIN)/python -m experiment.report
-	$(BIN)/python -m experiment.readme
+	$(BIN)/python -m experiment.report.experiments
+	$(BIN)/python -m experiment.report.tables
+	$(BIN)/python -m experiment.report.claims results
+	$(BIN)/python -m experiment.report.page
+	$(BIN)/python -m experiment.report.readme
 
 setup: $(VENV)/.ready
 setup-look: $(VENV)/.ready-look
@@ -79,8 +80,8 @@ setup-dev: $(VENV)/.ready-dev
 
 # The stamps are written last, so that a set-up that was cut off starts over.
 $(VENV)/.ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 10) <= sys.version_info < (3, 14) else \
-		"TensorFlow 2.21 needs Python 3.10 to 3.13, and this is " + sys.version.split()[0] + \
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else \
+		"TensorFlow 2.21 needs Python 3.11 to 3.13, and this is " + sys.version.split()[0] + \
 		": call make with PYTHON=python3.12, for example")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

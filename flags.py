@@ -10,143 +10,112 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags, logging
 
-from experiment.errors import UserError
+from experiment.settings import OF_CHECKPOINTS, PROJECT, Settings, UserError
 
-PROJECT = Path(__file__).parent
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """The flags of one run; each field is the flag of that name. `Settings()` is the post's."""
-
-    mode: str = "manual"
-    wiring: str = "published"
-    gradient: str = "synthetic"
-    synthetic_step: str = "ascend"
-    condition_on_label: bool = False
-    sg_hidden: int = 0
-    recurrent_update: str = "outer"
-    engine: str = "stepwise"
-    epochs: int = 100
-    digits: tuple[int, int] = (0, 1)
-    train_images: int = 100
-    test_images: int = 20
-    split_seed: int = 678
-    seed: int = 678
-    init: str = "portable"
-    synthetic_init: str = "normal"
-    lr_x: float = 1e-3
-    lr_rec: float = 1e-6
-    lr_sg: float = 1e-4
-    lr_auto: float = 0.1
-    data_dir: Path = PROJECT / "MNIST_data"
-    allow_other_data: bool = False
-    results_dir: Path = PROJECT / "results"
-    checkpoint_every: int = 10
-    resume: bool | None = None
-    keep_checkpoints: bool = False
-    tensorboard: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of the folder that the run writes to."""
-        if self.mode == "numpy":
-            return f"numpy-{self.recurrent_update}"
-        true = "-true" if self.gradient == "true" else ""
-        return f"{self.wiring}-{self.mode}{true}"
-
-    def numeric(self) -> dict[str, Any]:
-        """The settings that bear on the numbers: all but those of files."""
-        values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name not in _OF_FILES}
-
-
-_CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
-_OF_FILES = ("data_dir", "allow_other_data", "results_dir", *_CHECKPOINTS, "tensorboard")
-_OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
+# The text of each flag's help. absl sorts its help by module: each group of flags passes for one.
+_HELP = {
+    "experiment": {
+        "mode": "manual: back propagation by hand-written assign operations; auto: "
+        "GradientDescentOptimizer; numpy: the Numpy post, with its own defaults "
+        "(presets/numpy_post.flags).",
+        "wiring": "What each part of the network reads. published: as in the post's program, time "
+        "box 2 and the readout see the hidden states of the image before; ordered: in the order "
+        "that the post draws, they see those of this image; connected: ordered, and the hidden "
+        "states pass as tensors, so that automatic differentiation sees the time boxes.",
+        "gradient": "What manual mode trains the time boxes with. true: back-propagation through "
+        "time, by hand.",
+        "synthetic_step": "Whether manual mode adds synthetic gradients to the weights, as the "
+        "post does, or subtracts.",
+        "condition_on_label": "Tell the label to the modules that guess the gradients, as the "
+        "paper's cDNI does.",
+        "recurrent_update": "In numpy mode, the product that changes w_rec and w_x; inner is the "
+        "Numpy post's fault, and the default there.",
+        "engine": "How an epoch is run; the numbers are the same but for rounding. feed: a "
+        "Session.run per image, as the post does it; stepwise: the same step in a loop in the "
+        "graph; delayed: in manual mode, blocks of images whose updates are applied together.",
+        "epochs": "Passes over the training images.",
+    },
+    "data": {
+        "digits": "The two digits to tell apart: the first has label 0, the second label 1.",
+        "train_images": "Number of images to train on.",
+        "test_images": "Number of images to test on.",
+        "split_seed": "Seed of the shuffle that decides which images are for training, testing or "
+        "held out.",
+    },
+    "initial values": {
+        "seed": "Seed of the initial values of hidden states and weights.",
+        "init": "How they are drawn. portable: with numpy.random.RandomState, the same in every "
+        "version; tensorflow: with tf.random_normal, as the post does.",
+        "synthetic_init": "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as "
+        "the paper advises.",
+    },
+    "learning rates (all per image)": {
+        "lr_x": "Rate of w_fc in manual mode (the name is the post's).",
+        "lr_rec": "Rate of w_rec and w_x in manual mode; with --gradient=true, of h_0 too.",
+        "lr_sg": "Rate of the synthetic gradients w_sg_1 and w_sg_2 in manual mode.",
+        "lr_auto": "Rate of GradientDescentOptimizer in auto mode.",
+    },
+    "files": {
+        "data_dir": "Folder of the two files of MNIST's test set, t10k-*, packed with gzip (.gz) "
+        "or not.",
+        "allow_other_data": "Take files of the same names and format that are not the official "
+        "ones.",
+        "results_dir": "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
+        "<wiring>-manual-true/ with --gradient=true, numpy-<recurrent_update>/ in numpy mode.",
+        "checkpoint_every": "Epochs between two checkpoints, in <run folder>/checkpoint/, and one "
+        "after the last; 0: none. They are removed when the run has ended well.",
+        "resume": "Go on from the newest checkpoint, if there is one; --noresume drops what there "
+        "is.",
+        "keep_checkpoints": "Leave the checkpoints when the run has ended well.",
+        "tensorboard": "Write, to <run folder>/tensorboard/, what `make tensorboard` shows; "
+        "training takes longer.",
+    },
+}
+_CHOICES = {
+    "mode": ["manual", "auto", "numpy"],
+    "wiring": ["published", "ordered", "connected"],
+    "gradient": ["synthetic", "true"],
+    "synthetic_step": ["ascend", "descend"],
+    "recurrent_update": ["inner", "outer"],
+    "engine": ["feed", "stepwise", "delayed"],
+    "init": ["portable", "tensorflow"],
+    "synthetic_init": ["normal", "zeros"],
+}
 _SEED_MAX = 2**32 - 1
-_PORT_MAX = 2**16 - 1
+_BOUNDS = {
+    "epochs": (1, None),
+    "train_images": (1, None),
+    "test_images": (1, None),
+    "split_seed": (0, _SEED_MAX),
+    "seed": (0, _SEED_MAX),
+    "checkpoint_every": (0, None),
+}
 
-# absl sorts its help by module: each group of flags passes for one.
-_EXPERIMENT = {"module_name": "experiment"}
-flags.DEFINE_enum(
-    "mode",
-    Settings.mode,
-    ["manual", "auto", "numpy"],
-    "manual: back propagation by hand-written assign operations; auto: GradientDescentOptimizer; "
-    "numpy: the Numpy post, with its own defaults (presets/numpy_post.flags).",
-    **_EXPERIMENT,
-)
-flags.DEFINE_enum(
-    "wiring",
-    Settings.wiring,
-    ["published", "ordered", "connected"],
-    "What each part of the network reads. published: as in the post's program, time box 2 and the "
-    "readout see the hidden states of the image before; ordered: in the order that the post "
-    "draws, they see those of this image; connected: ordered, and the hidden states pass as "
-    "tensors, so that automatic differentiation sees the time boxes.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_enum(
-    "gradient",
-    Settings.gradient,
-    ["synthetic", "true"],
-    "What manual mode trains the time boxes with. true: back-propagation through time, by hand.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_enum(
-    "synthetic_step",
-    Settings.synthetic_step,
-    ["ascend", "descend"],
-    "Whether manual mode adds synthetic gradients to the weights, as the post does, or subtracts.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_boolean(
-    "condition_on_label",
-    Settings.condition_on_label,
-    "Tell the label to the modules that guess the gradients, as the paper's cDNI does.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_integer(
-    "sg_hidden",
-    Settings.sg_hidden,
-    "Units of a hidden tanh layer in these modules; 0: none, linear as in the post.",
-    lower_bound=0,
-    upper_bound=10_000,
-    **_EXPERIMENT,
-)
-flags.DEFINE_enum(
-    "recurrent_update",
-    Settings.recurrent_update,
-    ["inner", "outer"],
-    "In numpy mode, the product that changes w_rec and w_x; inner is the Numpy post's fault, and "
-    "the default there.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_enum(
-    "engine",
-    Settings.engine,
-    ["feed", "stepwise", "delayed"],
-    "How an epoch is run; the numbers are the same but for rounding. feed: the post's loop, a "
-    "Session.run per image; stepwise: the same step in a loop in the graph; delayed: in manual "
-    "mode, blocks of images whose updates are applied together.",
-    **_EXPERIMENT,
-)
-flags.DEFINE_integer(
-    "epochs", Settings.epochs, "Passes over the training images.", lower_bound=1, **_EXPERIMENT
-)
 
-_DATA = {"module_name": "data"}
-flags.DEFINE_string(
-    "digits",
-    ",".join(map(str, Settings.digits)),
-    "The two digits to tell apart: the first has label 0, the second label 1.",
-    **_DATA,
-)
+def _define(name: str, text: str, group: str) -> None:
+    """Defines the flag of a field of `Settings`, by the type of its default."""
+    default = getattr(Settings, name)
+    if name in _CHOICES:
+        flags.DEFINE_enum(name, default, _CHOICES[name], text, module_name=group)
+    elif isinstance(default, bool | None):
+        flags.DEFINE_boolean(name, default, text, module_name=group)
+    elif isinstance(default, int):
+        low, high = _BOUNDS[name]
+        flags.DEFINE_integer(name, default, text, low, high, module_name=group)
+    elif isinstance(default, float):
+        flags.DEFINE_float(name, default, text, lower_bound=0, module_name=group)
+        flags.register_validator(name, math.isfinite, "must be a finite number")
+    else:
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        flags.DEFINE_string(name, shown, text, module_name=group)
+
+
+for _group, _texts in _HELP.items():
+    for _name, _text in _texts.items():
+        _define(_name, _text, _group)
 
 
 def _are_two_digits(text: str) -> bool:
@@ -154,110 +123,8 @@ def _are_two_digits(text: str) -> bool:
 
 
 flags.register_validator("digits", _are_two_digits, "must be two different digits, such as 3,8")
-flags.DEFINE_integer(
-    "train_images", Settings.train_images, "Number of images to train on.", lower_bound=1, **_DATA
-)
-flags.DEFINE_integer(
-    "test_images", Settings.test_images, "Number of images to test on.", lower_bound=1, **_DATA
-)
-flags.DEFINE_integer(
-    "split_seed",
-    Settings.split_seed,
-    "Seed of the shuffle that decides which images are for training, testing or held out.",
-    lower_bound=0,
-    upper_bound=_SEED_MAX,
-    **_DATA,
-)
-
-_INITIAL = {"module_name": "initial values"}
-flags.DEFINE_integer(
-    "seed",
-    Settings.seed,
-    "Seed of the initial values of hidden states and weights.",
-    lower_bound=0,
-    upper_bound=_SEED_MAX,
-    **_INITIAL,
-)
-flags.DEFINE_enum(
-    "init",
-    Settings.init,
-    ["portable", "tensorflow"],
-    "How they are drawn. portable: with numpy.random.RandomState, the same in every version; "
-    "tensorflow: with tf.random_normal, as the post does.",
-    **_INITIAL,
-)
-
-flags.DEFINE_enum(
-    "synthetic_init",
-    Settings.synthetic_init,
-    ["normal", "zeros"],
-    "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as the paper advises. (A "
-    "hidden layer before them is drawn in any case.)",
-    **_INITIAL,
-)
-
-_RATES = {"module_name": "learning rates (all per image)"}
-
-
-def _define_rate(name: str, text: str) -> None:
-    flags.DEFINE_float(name, getattr(Settings, name), text, lower_bound=0, **_RATES)
-    flags.register_validator(name, math.isfinite, "must be a finite number")
-
-
-_define_rate("lr_x", "Rate of w_fc in manual mode (the name is the post's).")
-_define_rate("lr_rec", "Rate of w_rec and w_x in manual mode; with --gradient=true, of h_0 too.")
-_define_rate("lr_sg", "Rate of the synthetic gradients w_sg_1 and w_sg_2 in manual mode.")
-_define_rate("lr_auto", "Rate of GradientDescentOptimizer in auto mode.")
-
-_FILES = {"module_name": "files"}
-flags.DEFINE_string(
-    "data_dir",
-    str(Settings.data_dir),
-    "Folder of the two files of MNIST's test set, t10k-*, packed with gzip (.gz) or not.",
-    **_FILES,
-)
-flags.DEFINE_boolean(
-    "allow_other_data",
-    Settings.allow_other_data,
-    "Take files of the same names and format that are not the official ones.",
-    **_FILES,
-)
-flags.DEFINE_string(
-    "results_dir",
-    str(Settings.results_dir),
-    "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
-    "<wiring>-manual-true/ with --gradient=true, numpy-<recurrent_update>/ in numpy mode.",
-    **_FILES,
-)
-flags.DEFINE_integer(
-    "checkpoint_every",
-    Settings.checkpoint_every,
-    "Epochs between two checkpoints, in <run folder>/checkpoint/, and one after the last; 0: none. "
-    "They are removed when the run has ended well.",
-    lower_bound=0,
-    **_FILES,
-)
-flags.DEFINE_boolean(
-    "resume",
-    Settings.resume,
-    "Go on from the newest checkpoint, if there is one; --noresume drops what there is.",
-    **_FILES,
-)
-flags.DEFINE_boolean(
-    "keep_checkpoints",
-    Settings.keep_checkpoints,
-    "Leave the checkpoints when the run has ended well.",
-    **_FILES,
-)
-flags.DEFINE_boolean(
-    "tensorboard",
-    Settings.tensorboard,
-    "Write, to <run folder>/tensorboard/, what `make tensorboard` shows; training takes longer.",
-    **_FILES,
-)
-
-for folder in ("data_dir", "results_dir"):
-    flags.register_validator(folder, bool, "must name a folder; . is the one you are in")
+for _name in ("data_dir", "results_dir"):
+    flags.register_validator(_name, bool, "must name a folder; . is the one you are in")
 
 _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
@@ -283,8 +150,9 @@ flags.DEFINE_string(
     "nothing is encrypted.",
     **_STUDIES,
 )
-# TensorFlow's server listens on every address of its machine; experiment/server.py can restrict
-# that to this machine, not to one network among others.
+_PORT_MAX = 2**16 - 1
+# TensorFlow's server listens on every address of its machine; experiment/studies/server.py can
+# restrict that to this machine, not to one network among others.
 _LOOPBACK, _EVERYWHERE = ("localhost", "127.0.0.1"), "0.0.0.0"
 
 
@@ -314,14 +182,10 @@ flags.register_validator(
     "serve", _is_to_serve, "must be like :2222, for this machine alone, or 0.0.0.0:2222"
 )
 
-_OTHER = {"module_name": "other"}
-flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", **_OTHER)
+flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
-_GROUPS = [
-    group["module_name"]
-    for group in (_EXPERIMENT, _DATA, _INITIAL, _RATES, _FILES, _STUDIES, _OTHER)
-]
+_OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -346,7 +210,7 @@ def parse(argv: Sequence[str]) -> Settings:
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
         print("python reproduce.py [flags]\n\nTrains the post's network and compares the results.")
-        print("\n".join(values.module_help(group) for group in _GROUPS))
+        print("\n".join(values.module_help(group) for group in (*_HELP, "studies", "other")))
         print("  --flagfile: File that holds flags, one a line.")
         print("  --verbosity: 0 shows TensorFlow's own messages.")
         sys.exit()
@@ -382,15 +246,15 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
                 raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
-    modules = ("condition_on_label", "sg_hidden")
-    synthetic = ("synthetic_step", "synthetic_init", "lr_sg", *modules)
+    label = ("condition_on_label",)
+    synthetic = ("synthetic_step", "synthetic_init", "lr_sg", *label)
     if values.mode == "auto":
         of_manual = ("gradient", *synthetic, "lr_x", "lr_rec")
         refuse(of_manual, "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
         meant_for_graphs = (
-            "wiring", "engine", "gradient", "synthetic_step", "synthetic_init", *modules, "init",
-            "split_seed", "lr_auto", *_CHECKPOINTS, "tensorboard",
+            "wiring", "engine", "gradient", "synthetic_step", "synthetic_init", *label, "init",
+            "split_seed", "lr_auto", *OF_CHECKPOINTS, "tensorboard",
         )  # fmt: skip
         for name in meant_for_graphs:
             if values[name].present:
@@ -402,9 +266,9 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
     if values.engine == "delayed":
         if (values.mode, values.gradient) != ("manual", "synthetic"):
             raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
-        refuse(modules, "--engine=delayed is for modules like the post's")
+        refuse(label, "--engine=delayed is for modules like the post's")
     if values.wiring == "published":
-        refuse(modules, "in --wiring=published a guess and its correction come from two images")
+        refuse(label, "in --wiring=published a guess and its correction come from two images")
     if values.gradient == "true":
         refuse(synthetic, "--gradient=true uses no synthetic gradients")
         if values.wiring == "published":

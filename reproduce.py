@@ -5,19 +5,19 @@ flags → data → graph → session → results.
 
 import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from experiment.errors import UserError
-from experiment.interruption import Interrupted, Signals
-from experiment.rounding import fix_rounding
+from experiment.settings import UserError
+from experiment.storage.interruption import Interrupted, Signals
+from experiment.training.startup import fix_rounding, import_tensorflow, spare_memory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from experiment.checkpoint import Checkpoints
-    from experiment.outcome import History
-    from flags import Settings
+    from experiment.settings import Settings
+    from experiment.storage.checkpoint import Checkpoints
+    from experiment.training.outcome import History
+    from experiment.training.session import Running
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
         do_serve(*address)
         return
     # Imported this late because help and mistakes in a flag need none of it.
-    from experiment.checkpoint import Checkpoints
-    from experiment.folder import resolved
+    from experiment.storage.checkpoint import Checkpoints
+    from experiment.storage.folder import resolved
 
     study_file = flags.study()
     if study_file is not None:
@@ -60,7 +60,7 @@ def end(interrupted: Interrupted, then: str) -> NoReturn:
 
 def do_serve(host: str, port: int) -> None:
     """Lets studies on other machines, or on this one, use this one, until a signal comes."""
-    from experiment import server
+    from experiment.studies import server
 
     try:
         Signals()
@@ -71,13 +71,15 @@ def do_serve(host: str, port: int) -> None:
 
 def do_study(file: "Path", settings: "Settings", workers: list[str]) -> None:
     """Runs the experiments of a study over its seeds, and says where to read what they show."""
-    from experiment import study
+    import flags
+    from experiment.studies import definition, scheduler
 
-    whole = study.read(file, settings)
-    folder = settings.results_dir / "studies" / whole.name
+    study = definition.read(file)
+    jobs = study.jobs(settings, flags.parse)
+    folder = settings.results_dir / "studies" / study.name
     Signals()
     try:
-        study.run(whole, folder, workers)
+        scheduler.run(study, jobs, folder, workers)
         print(f"{(folder / 'README.md').read_text()}\nResults: {folder}", flush=True)
     except Interrupted as interrupted:
         end(interrupted, f"what is done is kept in {folder}, and the same command goes on")
@@ -91,53 +93,52 @@ def reproduce(
     Returns:
         What to print of it.
     """
-    from experiment import comparison, folder, log, memory, metrics, mnist, results, traces
-    from experiment.progress import Progress
+    from experiment.evaluation import claims, files, log, metrics
+    from experiment.evaluation.run import run
+    from experiment.storage import folder
+    from experiment.training import mnist
+    from experiment.training.outcome import START
+    from experiment.training.progress import Progress
 
     data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
     split = mnist.split(data, settings)
     del data  # All of MNIST: no run needs more than its split.
     target = settings.results_dir / settings.name
     keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
-    known = results.FILES | {checkpoints.folder.name, "tensorboard"}
+    known = files.FILES | {checkpoints.folder.name, "tensorboard"}
     with folder.replacing(target, signals, known, keep) as new:
-        if settings.mode == "numpy":
-            from experiment import numpy_session
-
-            with Progress(settings.epochs) as progress:
-                outcome = numpy_session.run(settings, split, progress)
-        else:
+        start, events = START, None
+        if settings.mode != "numpy":
             start = checkpoints.start(settings, split)
-            memory.spare()
+            spare_memory()
             if not verbose:
-                from experiment.quiet import import_tensorflow
-
                 import_tensorflow()
-            from experiment import session
+        if settings.tensorboard:
+            from experiment.training.events import Events
 
-            def after_epoch(history: "History", save: Callable[[str], None]) -> None:
+            events = Events(new / "tensorboard")
+        begun = len(start.history.costs)
+        with Progress(settings.epochs, begun) as progress, signals.deferred():
+
+            def observe(history: "History", running: "Running | None") -> None:
+                if running and events:
+                    events.observe(history, running)
+                if len(history.costs) == begun:
+                    return
                 progress(len(history.costs), history.costs[-1])
-                interrupted = signals.received is not None
-                checkpoints.after_epoch(history, save, interrupted=interrupted)
+                if running:
+                    interrupted = signals.received is not None
+                    checkpoints.after_epoch(history, running.save, interrupted=interrupted)
                 signals.check()
 
-            with (
-                Progress(settings.epochs, len(start.history.costs)) as progress,
-                signals.deferred(),
-            ):
-                tensorboard = new / "tensorboard" if settings.tensorboard else None
-                threads = session.THREADS[settings.engine]
-                outcome = session.run(
-                    settings, split, start, after_epoch, tensorboard, threads=threads
-                )
-            signals.check()
-        trace = traces.find(settings) if split.official else None
-        measured = metrics.measure(settings, split, outcome, trace)
+            outcome, measured, trace = run(settings, split, start, observe)
+        signals.check()
+        if events:
+            events.finish(settings.epochs, split.test, outcome.test, settings.digits)
         timing = metrics.timing(settings, outcome)
-        diff = comparison.diff_text(settings, measured, trace)
-        results.write(new, split, outcome, measured, timing, diff, trace)
-        found = "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
-    return found
+        diff = claims.diff_text(settings, measured, trace)
+        files.write(new, split, outcome, measured, timing, diff, trace)
+        return "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiment.quiet import import_tensorflow
-from experiment.rounding import fix_rounding
+from experiment.training.startup import fix_rounding, import_tensorflow
 
 fix_rounding()
 started = time.perf_counter()
@@ -24,24 +23,20 @@ import_tensorflow()
 IMPORT_SECONDS = time.perf_counter() - started
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.blas_floor import BlasFloor
 from benchmarks.post_loop import PostLoop
-from experiment import mnist, results, session
-from experiment.build import build
-from experiment.checkpoint import Checkpoints
-from experiment.comparison import markdown
-from experiment.metrics import environment
-from experiment.mnist import Images
-from experiment.outcome import History
-from flags import Settings
-from graph.backprop import Rates
-from graph.weights import PIXELS, Weights, portable_draw
+from experiment.evaluation.metrics import environment
+from experiment.report import speed
+from experiment.settings import PROJECT, RESULTS, Settings
+from experiment.storage.checkpoint import Checkpoints
+from experiment.training import mnist, session
+from experiment.training.build import build
+from experiment.training.mnist import Images
+from experiment.training.outcome import History
+from graph.weights import PIXELS, Rates, Weights, portable_draw
 from numpy_version import decoupled_rnn
 
-PROJECT = Path(__file__).parent.parent
-RESULTS = PROJECT / "results"
 TURNS = 25
 GROWTH_TURNS = 9
 STEPS = 100
@@ -89,14 +84,8 @@ def measure(programs: dict[str, Program], turns: int, steps: dict[str, int]) -> 
 def synthetic_images(count: int, width: int) -> Images:
     """Random images, for widths that MNIST does not have."""
     random = np.random.RandomState(0)
-    return Images(np.float32(random.random_sample((count, width))), np.uint8(np.arange(count) % 2))
-
-
-def power(by: str, ms_per_step: dict[str, float]) -> float:
-    """The exponent b of the a·nᵇ that comes closest to the time for n images, epochs or pixels."""
-    n = np.log([int(count) for count in ms_per_step])
-    exponent = float(np.polyfit(n, np.log(list(ms_per_step.values())), 1)[0])
-    return exponent if by == "width" else 1 + exponent  # The steps are as many as the images.
+    labels = np.arange(count) % 2
+    return Images(random.random_sample((count, width)).astype(np.float32), labels.astype(np.uint8))
 
 
 def first_epoch() -> dict[str, float]:
@@ -130,7 +119,7 @@ def checkpoint_share() -> float:
                 costs.append(session.train_epoch(tf_session, graph, images))
 
         def save() -> None:
-            checkpoints.add(History(costs), lambda prefix: session.save(tf_session, graph, prefix))
+            checkpoints.add(History(costs), session.Running(graph, tf_session).save)
 
         ms = measure({"train": train, "save": save}, GROWTH_TURNS, {"train": 1, "save": 1})
     return ms["save"] / ms["train"]
@@ -139,7 +128,7 @@ def checkpoint_share() -> float:
 def peak_memory() -> dict[str, float]:
     """Megabytes at the most: a default run, and TensorFlow imported with a session open."""
     opened = (
-        "from experiment.quiet import import_tensorflow; import_tensorflow()\n"
+        "from experiment.training.startup import import_tensorflow; import_tensorflow()\n"
         "import tensorflow.compat.v1 as tf\n"
         "with tf.Session(graph=tf.Graph()) as s:\n"
         "    with s.graph.as_default(): s.run(tf.constant(1.0) + 1.0)\n"
@@ -163,73 +152,6 @@ def _peak(command: list[str]) -> float:
         [sys.executable, "-c", measure, *command], cwd=PROJECT, check=True, capture_output=True
     )
     return int(result.stdout) * 1024 / 1e6
-
-
-def draw(path: Path, report: dict[str, Any]) -> None:
-    """Milliseconds per step of every program, and against the width."""
-    with results.drawing(path, 9.5, 4.2) as figure:
-        left, right = figure.subplots(1, 2)
-        programs = report["ms_per_step"]
-        # It is no floor for programs that rewrite the matrices less often.
-        labels = {"BLAS floor": "BLAS, rewriting\nevery step"}
-        names = [labels.get(name, name) for name in programs]
-        bars = left.barh(names, list(programs.values()), color=results.BLUE)
-        left.bar_label(bars, fmt="%.3f", padding=3)
-        left.margins(x=0.18)
-        left.invert_yaxis()
-        left.set_xlabel("ms per step")
-        left.set_title("One training step")
-        colors = (results.GREY, results.BLUE, results.VERMILION)
-        for name, color in zip(("BLAS floor", "stepwise", "delayed"), colors, strict=True):
-            growth = report["growth"][name]["width"]
-            widths = [int(width) for width in growth]
-            label = labels.get(name, name)
-            right.loglog(widths, list(growth.values()), "o-", color=color, label=label)
-        right.set_xticks(widths, list(growth))
-        right.set_xticks([], minor=True)
-        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        right.yaxis.set_major_formatter("{x:g}")
-        right.yaxis.set_minor_locator(NullLocator())
-        right.set_xlabel("width: pixels per image")
-        right.set_ylabel("ms per step")
-        right.set_title("Published wiring, manual mode")
-        right.legend()
-
-
-def summary(report: dict[str, Any]) -> str:
-    """The report in Markdown: speed, growth, start-up and memory."""
-    ms = report["ms_per_step"]
-    speed = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
-    growth = [
-        (
-            name,
-            by,
-            ", ".join(f"{count}: {value:.3f}" for count, value in values.items()),
-            f"{power(by, values):.2f}",
-        )
-        for name, kinds in report["growth"].items()
-        for by, values in kinds.items()
-    ]
-    once = (
-        [
-            (name.replace("_", " "), f"{value:.2f} s")
-            for name, value in report["start_up_seconds"].items()
-        ]
-        + [("a checkpoint, of the training between two", f"{report['checkpoint_share']:.1%}")]
-        + [
-            (f"peak memory, {name.replace('_', ' ')}", f"{value:.0f} MB")
-            for name, value in report["peak_memory_mb"].items()
-        ]
-    )
-    return "\n".join(
-        (
-            markdown(("program", "ms per step", "times as fast as the post's"), speed),
-            markdown(
-                ("program", "against", "ms per step", "the time grows with the power"), growth
-            ),
-            markdown(("once", ""), once),
-        )
-    )
 
 
 def main() -> None:
@@ -308,11 +230,7 @@ def main() -> None:
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(RESULTS / "bench", report)
-
-    text = summary(report)
-    (RESULTS / "bench.md").write_text(text)
-    print(text)
+    print(speed.write(RESULTS, report))
     for name, ratio in ratios.items():
         print(f"ratio {name}: {ratio:.2f}")
 

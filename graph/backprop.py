@@ -1,10 +1,8 @@
 """What one training step runs: the assign operations written by hand, or GradientDescentOptimizer.
 
 This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation". Notation as in
-`graph.network`. Every gradient is of the cost of one image: d with respect to the readout's z, t_k
-with respect to the hidden state h_k, and ĝ_k, the synthetic gradient, stands in for t_k. Where an
-outer product is all of an update, the learning rate is put on its row, which is cheaper than on the
-matrix.
+`graph.modules`. Where an outer product is all of an update, the learning rate is put on its row,
+which is cheaper than on the matrix.
 
 What an update waits for is always a matrix product: TensorFlow's optimizer rewrites chains of
 elementwise products, and then what bears the name of one may no longer be computed from all of it.
@@ -14,52 +12,18 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.activations import d_tf_logistic, d_tf_tanh, tf_tanh
+from graph.modules import (
+    Module,
+    d_hidden_state,
+    d_readout,
+    d_time_box,
+    guess,
+    learn,
+    outer,
+    synthetic_gradient,
+)
 from graph.network import Forward, Layer, run_readout, run_time_box, write_hidden_state
-from graph.weights import Weights
-
-
-class Rates(NamedTuple):
-    """The learning rates of manual mode, per image, by the post's names.
-
-    Attributes:
-        lr_x: of `w_fc`.
-        lr_rec: of `w_rec` and `w_x`.
-        lr_sg: of `w_sg_1` and `w_sg_2`.
-    """
-
-    lr_x: float
-    lr_rec: float
-    lr_sg: float
-
-
-class Module(NamedTuple):
-    """What guesses the gradient of one time box: the post's, or one of the paper's.
-
-    Attributes:
-        w_sg: the variable Wsg, [inputs, width]; [units, width] if there is a hidden layer.
-        w_hidden: the variable Wh of a hidden layer, [inputs, units], or None as in the post.
-        label: whether the module is told the label (cDNI in the paper): then there are two inputs
-            more than pixels.
-    """
-
-    w_sg: Any
-    w_hidden: Any = None
-    label: bool = False
-
-
-class Guess(NamedTuple):
-    """A synthetic gradient, and what it came from.
-
-    Attributes:
-        s: what goes into the module, [1, inputs].
-        hidden: its hidden layer, z and a [1, units], or None.
-        g: ĝ, [1, width].
-    """
-
-    s: tf.Tensor
-    hidden: Layer | None
-    g: tf.Tensor
+from graph.weights import Rates, Weights
 
 
 class Gradients(NamedTuple):
@@ -76,66 +40,6 @@ class Gradients(NamedTuple):
     w_x: tf.Tensor
     w_rec: tf.Tensor
     w_fc: tf.Tensor
-
-
-def outer(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """aᵀb, the outer product of two rows [1, m] and [1, n], or the sum of several: [m, n]."""
-    return tf.matmul(a, b, transpose_a=True)
-
-
-def d_readout(readout: Layer, y: tf.Tensor) -> tf.Tensor:
-    """d = (p − y) p (1 − p), from the cost back to the readout's z, [1, 1]."""
-    return tf.multiply(tf.subtract(readout.a, y), d_tf_logistic(readout.z))
-
-
-def d_time_box(gradient: tf.Tensor, box: Layer) -> tf.Tensor:
-    """g ⊙ (1 − a²), from a time box's a back to its z, [1, width]."""
-    return tf.multiply(gradient, d_tf_tanh(box.z))
-
-
-def d_hidden_state(gradient: tf.Tensor, weight: Any) -> tf.Tensor:
-    """g·Wᵀ, from a z back to the hidden state that W, a variable, carried there, [1, width]."""
-    return tf.matmul(gradient, weight.read_value(), transpose_b=True)
-
-
-def synthetic_gradient(a: tf.Tensor, w_sg: Any) -> tf.Tensor:
-    """ĝ = a·Wsg, what the gradient with respect to a may be, [1, width]."""
-    return tf.matmul(a, w_sg.read_value())
-
-
-def guess(box: Layer, y: tf.Tensor, module: Module) -> Guess:
-    """A module's synthetic gradient: ĝ = s·Wsg, or m = tanh(s·Wh), ĝ = m·Wsg.
-
-    Args:
-        box: the time box. Its a is the input s; of a module that is told the label, s is a with
-            1 − y and y beside it.
-        y: the label, [1, 1].
-        module: of this time box.
-    """
-    s = tf.concat([box.a, 1 - y, y], 1) if module.label else box.a
-    if module.w_hidden is None:
-        return Guess(s, None, synthetic_gradient(s, module.w_sg))
-    z = tf.matmul(s, module.w_hidden.read_value())
-    hidden = Layer(z, tf_tanh(z))
-    return Guess(s, hidden, synthetic_gradient(hidden.a, module.w_sg))
-
-
-def learn(guess: Guess, t: tf.Tensor, module: Module, lr_sg: float) -> tf.Operation:
-    """Teaches a module the gradient t [1, width]: a step of gradient descent on ½|ĝ − t|².
-
-    With e = ĝ − t: Wsg −= lr_sg sᵀe. If there is a hidden layer, Wsg −= lr_sg mᵀe and
-    Wh −= lr_sg sᵀ((e·Wsgᵀ) ⊙ (1 − m²)), with the Wsg from before.
-    """
-    e = tf.subtract(guess.g, t)
-    if guess.hidden is None:
-        return module.w_sg.assign_sub(outer(guess.s, lr_sg * e)).op
-    g_hidden = d_hidden_state(e, module.w_sg)  # e·Wsgᵀ
-    update_hidden = module.w_hidden.assign_sub(
-        outer(guess.s, lr_sg * d_time_box(g_hidden, guess.hidden))
-    )
-    with tf.control_dependencies([g_hidden]):
-        update = module.w_sg.assign_sub(outer(guess.hidden.a, lr_sg * e))
-    return tf.group(update, update_hidden)
 
 
 def synthetic_step(variable: Any, change: tf.Tensor, *, ascend: bool) -> tf.Tensor:

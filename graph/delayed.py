@@ -24,9 +24,8 @@ from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.backprop import Rates
 from graph.network import cost_function
-from graph.weights import Weights
+from graph.weights import Rates, Weights
 
 BLOCK = 50
 PARTS = 4

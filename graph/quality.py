@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.backprop import Module, d_hidden_state, d_readout, d_time_box, guess
+from graph.modules import Module, d_hidden_state, d_readout, d_time_box, guess
 from graph.network import readout_box, time_box
 from graph.weights import Weights
 

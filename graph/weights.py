@@ -1,4 +1,4 @@
-"""The variables of the network and their initial values; nothing else.
+"""The variables of the network, their initial values and the learning rates; nothing else.
 
 This is the post's "Reason 2": its section "for declaring the Weights, and learning rate and
 NOTHING more".
@@ -27,9 +27,6 @@ STANDARD_DEVIATIONS = {
     "w_fc": 0.95 * 0.2,
     "w_sg_1": 0.35 * 0.2,
     "w_sg_2": 0.35 * 0.2,
-    # Not the post's: hidden layers of the synthetic gradients, drawn as these are.
-    "w_sg_hidden_1": 0.35 * 0.2,
-    "w_sg_hidden_2": 0.35 * 0.2,
 }
 
 
@@ -53,16 +50,18 @@ class Weights(NamedTuple):
     w_sg_2: Any
 
 
-class HiddenLayers(NamedTuple):
-    """Two more variables, of synthetic gradients with a hidden layer, or their shapes.
+class Rates(NamedTuple):
+    """The learning rates of manual mode, per image, by the post's names.
 
     Attributes:
-        w_sg_hidden_1: [inputs, units], of time box 1.
-        w_sg_hidden_2: [inputs, units], of time box 2.
+        lr_x: of `w_fc`.
+        lr_rec: of `w_rec` and `w_x`.
+        lr_sg: of `w_sg_1` and `w_sg_2`.
     """
 
-    w_sg_hidden_1: Any
-    w_sg_hidden_2: Any
+    lr_x: float
+    lr_rec: float
+    lr_sg: float
 
 
 def shapes(width: int = PIXELS, sg_rows: int | None = None) -> Weights:
@@ -90,7 +89,8 @@ def draw(
     """
     random = np.random.RandomState(seed)
     for name, shape in shapes.items():
-        yield name, np.float32(random.standard_normal(shape) * STANDARD_DEVIATIONS[name])
+        values = random.standard_normal(shape) * STANDARD_DEVIATIONS[name]
+        yield name, values.astype(np.float32)
 
 
 def portable_draw(seed: int, width: int = PIXELS) -> Weights:
@@ -114,24 +114,11 @@ def declare_weights(
     Returns:
         Resource variables of `shapes(width, sg_rows)`.
     """
+
+    def declare(name: str, shape: Sequence[int]) -> Any:
+        initial = tf.random_normal(shape, stddev=STANDARD_DEVIATIONS[name], dtype=dtype)
+        return tf.Variable(initial, name=name, use_resource=True)
+
     with tf.name_scope("weights"):
-        return Weights(
-            *(
-                _declare(name, shape, dtype)
-                for name, shape in shapes(width, sg_rows)._asdict().items()
-            )
-        )
-
-
-def declare_hidden_layers(inputs: int, units: int, dtype: tf.DType = tf.float32) -> HiddenLayers:
-    """Declares the hidden layers of the synthetic gradients, [inputs, units] each."""
-    with tf.name_scope("hidden_layers"):
-        return HiddenLayers(
-            *(_declare(name, (inputs, units), dtype) for name in HiddenLayers._fields)
-        )
-
-
-def _declare(name: str, shape: Sequence[int], dtype: tf.DType) -> Any:
-    """A variable drawn with `tf.random_normal`."""
-    initial = tf.random_normal(shape, stddev=STANDARD_DEVIATIONS[name], dtype=dtype)
-    return tf.Variable(initial, name=name, use_resource=True)
+        of_each = shapes(width, sg_rows)._asdict()
+        return Weights(*(declare(name, shape) for name, shape in of_each.items()))

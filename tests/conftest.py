@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from experiment.rounding import fix_rounding
+from experiment.training.startup import fix_rounding
 
 fix_rounding()  # as in reproduce.py
 
 import numpy as np
 
-from experiment import mnist
-from experiment.comparison import markdown
-from flags import Settings
+from experiment.markdown import markdown
+from experiment.settings import Settings
+from experiment.training import mnist
 
 PROJECT = Path(__file__).parent.parent
 

@@ -20,12 +20,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 if sys.argv[1:2] == ["atheris"]:
     import atheris
 
-    watched = atheris.instrument_imports(include=["experiment.mnist"])
+    watched = atheris.instrument_imports(include=["experiment.training.mnist"])
 else:
     watched = contextlib.nullcontext()
 with watched:
-    from experiment.mnist import COUNT_MAX, IMAGES, LABELS, load
-from experiment.errors import UserError
+    from experiment.training.mnist import COUNT_MAX, IMAGES, LABELS, load
+from experiment.settings import UserError
 
 COUNT = 3
 WHOLE = {

@@ -72,39 +72,34 @@ def ordered_manual(settings, x, y, w):
 
 
 def module(settings, number, a, y, w):
-    """What goes into a module of synthetic gradients, what goes into its last layer, and ĝ."""
+    """What goes into a module of synthetic gradients, and ĝ."""
     s = np.concatenate([a, [1 - y, y]]) if settings.condition_on_label else a
-    m = np.tanh(s @ w[f"w_sg_hidden_{number}"]) if settings.sg_hidden else s
-    return s, m, m @ w[f"w_sg_{number}"]
+    return s, s @ w[f"w_sg_{number}"]
 
 
-def learn(settings, number, s, m, g, t, w):
-    e = g - t
-    if settings.sg_hidden:
-        back = (w[f"w_sg_{number}"] @ e) * (1 - m**2)
-        w[f"w_sg_hidden_{number}"] -= settings.lr_sg * np.outer(s, back)
-    w[f"w_sg_{number}"] -= settings.lr_sg * np.outer(m, e)
+def learn(settings, number, s, g, t, w):
+    w[f"w_sg_{number}"] -= settings.lr_sg * np.outer(s, g - t)
 
 
-def ordered_manual_of_the_paper(settings, x, y, w):
-    """`ordered_manual` with modules that the post does not have."""
+def ordered_manual_with_the_label(settings, x, y, w):
+    """`ordered_manual` with modules that are told the label."""
     lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
     h_0 = w["hidden_states"][:, 0].copy()
     a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
-    s_1, m_1, g_1 = module(settings, 1, a_1, y, w)
+    s_1, g_1 = module(settings, 1, a_1, y, w)
     u = g_1 * (1 - a_1**2)
     w["w_rec"] += lr_rec * np.outer(h_0, u)
     w["w_x"] += lr_rec * np.outer(x, u)
     a_2 = np.tanh(x @ w["w_x"] + a_1 @ w["w_rec"])
-    s_2, m_2, g_2 = module(settings, 2, a_2, y, w)
+    s_2, g_2 = module(settings, 2, a_2, y, w)
     v = g_2 * (1 - a_2**2)
     w["w_rec"] += lr_rec * np.outer(a_1, v)
     w["w_x"] += lr_rec * np.outer(x, v)
-    learn(settings, 1, s_1, m_1, g_1, w["w_rec"] @ v, w)
+    learn(settings, 1, s_1, g_1, w["w_rec"] @ v, w)
     p = sigma(a_2 @ w["w_fc"][:, 0])
     d = (p - y) * p * (1 - p)
     w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
-    learn(settings, 2, s_2, m_2, g_2, d * w["w_fc"][:, 0], w)
+    learn(settings, 2, s_2, g_2, d * w["w_fc"][:, 0], w)
     write(w, a_1, a_2)
     return (p - y) ** 2 / 2
 
@@ -144,8 +139,8 @@ def step(settings, x, y, w):
         return auto(settings, x, y, w)
     if settings.wiring == "published":
         return published_manual(settings, x, y, w)
-    if settings.condition_on_label or settings.sg_hidden:
-        return ordered_manual_of_the_paper(settings, x, y, w)
+    if settings.condition_on_label:
+        return ordered_manual_with_the_label(settings, x, y, w)
     return ordered_manual(settings, x, y, w)
 
 
@@ -164,8 +159,8 @@ def synthetic_and_true(settings, x, y, w):
     _, a_1, a_2, _, _, p = ordered_forward(x, w)
     t_2 = (p - y) * p * (1 - p) * w["w_fc"][:, 0]
     t_1 = w["w_rec"] @ (t_2 * (1 - a_2**2))
-    *_, g_1 = module(settings, 1, a_1, y, w)
-    *_, g_2 = module(settings, 2, a_2, y, w)
+    _, g_1 = module(settings, 1, a_1, y, w)
+    _, g_2 = module(settings, 2, a_2, y, w)
     return g_1, t_1, g_2, t_2
 
 

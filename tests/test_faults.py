@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from experiment import session
-from experiment.build import build
-from experiment.metrics import wilson_interval
-from flags import Settings
+from experiment.evaluation.statistics import wilson_interval
+from experiment.settings import Settings
+from experiment.training import session
+from experiment.training.build import build
 from graph.weights import shapes
 
 WIDTH = 5

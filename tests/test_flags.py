@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-from flags import Settings
+from experiment.settings import Settings
 
 
 def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
@@ -56,13 +56,11 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--mode=auto --synthetic_step=descend", "--synthetic_step=descend"),
         ("--mode=auto --synthetic_init=zeros", "--synthetic_init=zeros"),
         ("--gradient=true --wiring=ordered --synthetic_init=zeros", "--synthetic_init=zeros"),
-        ("--sg_hidden=-1", "--sg_hidden=-1"),
-        ("--sg_hidden=8", "--sg_hidden=8"),
         ("--condition_on_label", "--wiring=published"),
         ("--mode=auto --wiring=ordered --condition_on_label", "--mode=auto"),
-        ("--wiring=ordered --gradient=true --sg_hidden=8", "--gradient=true"),
-        ("--wiring=ordered --engine=delayed --sg_hidden=8", "--engine=delayed"),
-        ("--mode=numpy --sg_hidden=8", "--sg_hidden"),
+        ("--wiring=ordered --gradient=true --condition_on_label", "--gradient=true"),
+        ("--wiring=ordered --engine=delayed --condition_on_label", "--engine=delayed"),
+        ("--mode=numpy --condition_on_label", "--condition_on_label"),
         ("--engine=delayed --mode=auto", "--engine=delayed"),
         ("--engine=delayed --wiring=connected --gradient=true", "--engine=delayed"),
         ("--mode=numpy --engine=feed", "--engine"),

@@ -11,8 +11,8 @@ from conftest import PROJECT
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from experiment import mnist
-from flags import Settings
+from experiment.settings import Settings
+from experiment.training import mnist
 from graph.weights import portable_draw
 
 PATH = PROJECT / "notebooks" / "decoupled_rnn.ipynb"

@@ -21,10 +21,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 from conftest import PROJECT
 
-from experiment import mnist
-from experiment.checkpoint import Checkpoints
-from experiment.errors import UserError
-from flags import Settings
+from experiment.settings import Settings, UserError
+from experiment.storage.checkpoint import Checkpoints
+from experiment.training import mnist
 
 NAME = "published-manual"
 RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_every=2")
@@ -296,14 +295,20 @@ def is_of_another_epoch(path):
     shutil.copytree(path.with_name("epoch-10"), path)
 
 
+def sign(path):
+    """Makes every digest right, as one may forge it."""
+    digests = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in sorted(path.iterdir())
+        if file.name != "SHA256SUMS"
+    ]
+    (path / "SHA256SUMS").write_text("".join(digests))
+
+
 def names_no_digests(path):
-    """As one may forge it: what it says of itself is right."""
     for file in path.glob("variables.*"):
         file.unlink()
-    state = json.loads((path / "state.json").read_text()) | {"digests": {}}
-    (path / "state.json").write_text(json.dumps(state))
-    digest = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
-    (path / "state.sha256").write_text(digest)
+    sign(path)
 
 
 @pytest.mark.parametrize(
@@ -413,13 +418,7 @@ def test_a_checkpoint_of_other_variables(checkpoints, tmp_path):
         session.run(variable.initializer)
         tf.train.Saver().save(session, str(path / "variables"), write_meta_graph=False,
                               write_state=False)  # fmt: skip
-    # As one may forge it: every digest is right.
-    state = json.loads((path / "state.json").read_text())
-    for name in state["digests"]:
-        state["digests"][name] = hashlib.sha256((path / name).read_bytes()).hexdigest()
-    (path / "state.json").write_text(json.dumps(state))
-    digest = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
-    (path / "state.sha256").write_text(digest)
+    sign(path)
     result = finish(tmp_path, "--resume")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT, read_costs, read_predictions
 
-from flags import Settings
+from experiment.settings import Settings
 
 OF_EVERY_RUN = {
     "cost.csv", "cost.png", "cost.svg", "diff.md", "log.txt", "metrics.json", "predictions.csv",
@@ -25,7 +25,7 @@ OF_EVERY_RUN = {
 }  # fmt: skip
 FILES = {
     "auto": OF_EVERY_RUN,
-    "manual": OF_EVERY_RUN | {"gradients.csv", "gradients.png", "gradients.svg"},
+    "manual": OF_EVERY_RUN | {"quality.csv", "quality.png", "quality.svg"},
 }
 
 

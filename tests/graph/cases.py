@@ -1,6 +1,6 @@
 """Every kind of training step, on a small network."""
 
-from flags import Settings
+from experiment.settings import Settings
 
 WIDTH = 8  # A multiple of the parts that products have in graph/delayed.py.
 # Rates so large that every term of every update shows in the numbers. The optimizer keeps its own
@@ -18,9 +18,8 @@ CASES = {
         {"wiring": "ordered", "mode": "manual", "gradient": "true"},
         {"wiring": "connected", "mode": "manual"},
         {"wiring": "connected", "mode": "manual", "condition_on_label": True},
-        {"wiring": "ordered", "mode": "manual", "sg_hidden": 4},
         {
-            "wiring": "connected", "mode": "manual", "condition_on_label": True, "sg_hidden": 3,
+            "wiring": "ordered", "mode": "manual", "condition_on_label": True,
             "synthetic_step": "descend",
         },
         {"wiring": "connected", "mode": "auto"},
@@ -31,13 +30,16 @@ CASES = {
 
 def initial_values(random, graph):
     return {
-        name: random.standard_normal(variable.shape) for name, variable in graph.variables.items()
+        name: random.standard_normal(variable.shape)
+        for name, variable in graph.weights._asdict().items()
     }
 
 
 def initialize(tf_session, graph, values, images=None, labels=None):
-    feed = {variable.initial_value: values[name] for name, variable in graph.variables.items()}
+    feed = {
+        variable.initial_value: values[name] for name, variable in graph.weights._asdict().items()
+    }
     if images is not None:
         feed |= {graph.images.initial_value: images, graph.labels.initial_value: labels}
-    variables = (*graph.variables.values(), graph.images, graph.labels)
+    variables = (*graph.weights, graph.images, graph.labels)
     tf_session.run([variable.initializer for variable in variables], feed)

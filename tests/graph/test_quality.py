@@ -9,9 +9,9 @@ import tensorflow.compat.v1 as tf
 from cases import CASES, WIDTH, initial_values, initialize
 from ordering import READS, accesses
 
-from experiment.build import build
+from experiment.training.build import build
 from graph import network
-from graph.backprop import Module
+from graph.modules import Module
 from graph.quality import cosine, quality, relative_error, synthetic_and_true
 from graph.weights import declare_weights
 
@@ -44,9 +44,9 @@ def test_quality_equals_numpy_in_every_wiring(settings):
         initialize(session, graph, values, images, labels)
         # Then the hidden states are not those of the start, and the weights have changed.
         session.run(graph.epoch)
-        w = session.run(graph.variables)
+        w = session.run(graph.weights._asdict())
         actual = session.run(graph.quality)
-        for name, value in session.run(graph.variables).items():
+        for name, value in session.run(graph.weights._asdict()).items():
             np.testing.assert_array_equal(value, w[name], err_msg=name)
     pairs = [
         oracle.synthetic_and_true(settings, x, y, w) for x, (y,) in zip(images, labels, strict=True)

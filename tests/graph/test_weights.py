@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from experiment import session
-from experiment.build import build
-from flags import Settings
+from experiment.settings import Settings
+from experiment.training import session
+from experiment.training.build import build
 from graph.weights import declare_weights, portable_draw, shapes
 
 

@@ -1,0 +1,107 @@
+"""The pictures of a run."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from experiment.settings import changed
+from experiment.style import BLUE, DARK_GREY, GREY, VERMILION
+from experiment.training.answers import PICTURED_IMAGES, draw_image, what_was_said
+from experiment.training.mnist import Images
+
+
+def entitle(figure: Figure, title: str, metrics: dict[str, Any]) -> None:
+    """Says of a picture what it shows and of which run; below, the settings not the post's."""
+    if metrics["mode"] == "numpy":
+        figure.suptitle(f"{title}\nNumpy version, {metrics['recurrent_update']} product")
+        return
+    figure.suptitle(f"{title}\n{metrics['wiring']} wiring, {metrics['mode']} mode")
+    if changes := changed(metrics):
+        # So many characters of this size fit into an inch.
+        lines = textwrap.wrap(" ".join(changes), int(15 * figure.get_figwidth()))
+        figure.supxlabel("\n".join(lines), fontsize=8, color=DARK_GREY)
+
+
+def epoch_axis(axes: Axes) -> None:
+    """Makes x the axis of the epochs."""
+    axes.set_xlabel("epoch")
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def draw_cost(
+    axes: Axes,
+    costs: Sequence[float],
+    recorded: Sequence[float] | npt.NDArray[np.float64] = (),
+    label: str = "",
+) -> None:
+    """The post's left picture: cost per training loop, over the recorded run's.
+
+    Args:
+        axes: to draw on.
+        costs: per epoch.
+        recorded: of the recorded run, if there is one.
+        label: of that.
+    """
+    if len(recorded):
+        epochs = range(1, len(recorded) + 1)
+        axes.plot(epochs, recorded, color=GREY, linewidth=6, label=label)
+    marker = "." if len(costs) == 1 else ""
+    axes.plot(range(1, len(costs) + 1), costs, color=BLUE, marker=marker, label="this run")
+    axes.set_ylim(0, 1.05 * max([*costs, *recorded]) or None)
+    epoch_axis(axes)
+
+
+def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
+    """How good the synthetic gradients are beside the true ones, per epoch, [epochs, `QUALITY`]."""
+    cosines_1, cosines_2, errors_1, errors_2 = zip(*quality, strict=True)
+    epochs = range(1, len(quality) + 1)
+    marker = "." if len(quality) == 1 else ""
+    left, right = figure.subplots(1, 2)
+    for axes, pair in ((left, (cosines_1, cosines_2)), (right, (errors_1, errors_2))):
+        for box, values, color in zip((1, 2), pair, (BLUE, VERMILION), strict=True):
+            axes.plot(epochs, values, color=color, marker=marker, label=f"time box {box}")
+        epoch_axis(axes)
+    left.set_ylabel("cosine of ĝ and t (0: chance)")
+    left.set_ylim(-1.05, 1.05)
+    left.axhline(0, color=GREY, zorder=0)
+    left.legend()
+    right.set_ylabel("relative error |ĝ − t| / |t| (1: that of ĝ = 0)")
+    right.set_yscale("log")
+    right.yaxis.set_major_formatter("{x:g}")
+    errors = (1, *errors_1, *errors_2)
+    within_a_decade = max(errors) < 10 * min(errors)
+    right.yaxis.set_minor_formatter("{x:g}" if within_a_decade else "")
+    right.axhline(1, color=GREY, zorder=0)
+
+
+def draw_predictions(
+    figure: Figure, images: Images, p: npt.NDArray[np.floating], digits: Sequence[int]
+) -> None:
+    """The post's right picture: what was said of each image, p [n]; the wrong ones are framed."""
+    shown = min(len(p), PICTURED_IMAGES)
+    rows, columns = grid(shown)
+    all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in all_axes:
+        axes.set_axis_off()
+    for axes, x, y, p_of_one in zip(all_axes, *images, p, strict=False):
+        axes.set_axis_on()
+        draw_image(axes, x)
+        said, color = what_was_said(digits, y, p_of_one)
+        axes.set_title(said, fontsize=9, color=color)
+        right = color == BLUE
+        axes.spines[:].set(
+            visible=True, color=GREY if right else VERMILION, linewidth=1 if right else 3
+        )
+
+
+def grid(images: int) -> tuple[int, int]:
+    """The rows and columns that so many images are shown in."""
+    columns = min(images, 10 if images > 20 else 5)
+    return -(-images // columns), columns

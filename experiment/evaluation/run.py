@@ -1,0 +1,60 @@
+"""A run, whole: trained, predicted with and measured."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from experiment.evaluation import metrics, traces
+from experiment.settings import Settings
+from experiment.training.mnist import Split
+from experiment.training.outcome import START, Outcome, State
+
+
+class Found(NamedTuple):
+    """What a run found.
+
+    Attributes:
+        outcome: as it came.
+        metrics: the content of metrics.json.
+        trace: the recorded run at these settings, if there is one.
+    """
+
+    outcome: Outcome
+    metrics: dict[str, Any]
+    trace: traces.Trace | None
+
+
+def run(
+    settings: Settings,
+    split: Split,
+    start: State = START,
+    observe: Callable[..., None] = lambda history, running: None,
+    target: str = "",
+    *,
+    alone: bool = True,
+) -> Found:
+    """Trains, predicts and measures.
+
+    Args:
+        settings: of the run.
+        split: the images.
+        start: where it starts.
+        observe: called before the first epoch and after each, with the history so far and what is
+            `experiment.training.session.Running`; None in numpy mode, where nothing is.
+        target: the TensorFlow server that the Session is on, or this process.
+        alone: whether it has the machine to itself.
+
+    Raises:
+        UserError: the cost of an epoch is not finite, or the run cannot start there.
+        tf.errors.OpError: the server is lost.
+    """
+    if settings.mode == "numpy":
+        from experiment.training import numpy_session
+
+        outcome = numpy_session.run(settings, split, observe)
+    else:
+        from experiment.training import session  # which imports TensorFlow
+
+        threads = session.THREADS[settings.engine] if alone else 1
+        outcome = session.run(settings, split, start, observe, target, threads)
+    trace = traces.find(settings) if split.official else None
+    return Found(outcome, metrics.measure(settings, split, outcome, trace), trace)

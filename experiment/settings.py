@@ -1,0 +1,81 @@
+"""What a run is asked for, and how to say what a user can mend."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parent.parent
+RESULTS = PROJECT / "results"
+
+
+class UserError(Exception):
+    """A mistake or a misfortune that the user can mend; its text, one line, says how."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The flags of one run; each field is the flag of that name. `Settings()` is the post's."""
+
+    mode: str = "manual"
+    wiring: str = "published"
+    gradient: str = "synthetic"
+    synthetic_step: str = "ascend"
+    condition_on_label: bool = False
+    recurrent_update: str = "outer"
+    engine: str = "stepwise"
+    epochs: int = 100
+    digits: tuple[int, int] = (0, 1)
+    train_images: int = 100
+    test_images: int = 20
+    split_seed: int = 678
+    seed: int = 678
+    init: str = "portable"
+    synthetic_init: str = "normal"
+    lr_x: float = 1e-3
+    lr_rec: float = 1e-6
+    lr_sg: float = 1e-4
+    lr_auto: float = 0.1
+    data_dir: Path = PROJECT / "MNIST_data"
+    allow_other_data: bool = False
+    results_dir: Path = RESULTS
+    checkpoint_every: int = 10
+    resume: bool | None = None
+    keep_checkpoints: bool = False
+    tensorboard: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the folder that the run writes to."""
+        if self.mode == "numpy":
+            return f"numpy-{self.recurrent_update}"
+        true = "-true" if self.gradient == "true" else ""
+        return f"{self.wiring}-{self.mode}{true}"
+
+    def numeric(self) -> dict[str, Any]:
+        """The settings that bear on the numbers: all but those of files."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in _OF_FILES}
+
+
+OF_CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
+_OF_FILES = ("data_dir", "allow_other_data", "results_dir", *OF_CHECKPOINTS, "tensorboard")
+
+
+def changed(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that are not the post's, as flags.
+
+    Wiring, mode and engine are not among them: which of these a run has is said elsewhere.
+
+    Args:
+        settings: of the run, by name; there may be more beside them, as in metrics.json.
+    """
+
+    def text(value: Any) -> str:
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+    return [
+        f"--{name}={text(settings[name])}"
+        for name, value in Settings().numeric().items()
+        if name not in ("mode", "wiring", "engine") and text(settings[name]) != text(value)
+    ]

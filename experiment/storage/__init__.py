@@ -1,0 +1,1 @@
+"""Nothing is lost: the folder of a run, checkpoints, signals."""

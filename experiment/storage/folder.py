@@ -1,0 +1,208 @@
+"""The folder of a run: it has one owner at a time, and it is replaced whole or not at all."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import socket
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from experiment.settings import UserError
+from experiment.storage.interruption import Signals
+
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
+
+
+@contextlib.contextmanager
+def replacing(
+    target: Path, signals: Signals, known: Container[str], keep: Sequence[str] = ()
+) -> Iterator[Path]:
+    """An empty folder to write results to; it takes the place of `target` when all went well.
+
+    What is in `target` is removed then: so it may hold nothing but what a run writes.
+
+    While it lasts, no other run can do the same. A run that dies leaves `target` as it was, and
+    what else it leaves, the next one clears away.
+
+    Args:
+        target: the folder of a run. It stays as it was if the body raises.
+        signals: held back while the one folder takes the place of the other.
+        known: the names that a run writes.
+        keep: what of the content of `target` goes over to the new folder.
+
+    Yields:
+        A folder beside `target`.
+
+    Raises:
+        UserError: nothing can be written there, another run is at it, or `target` holds something
+            else than what a run writes.
+    """
+    target = resolved(target)
+    new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
+    with locked(target):
+        try:
+            _recover(target, new, old)
+            _refuse_strangers(target, known)
+            new.mkdir()
+        except OSError as error:
+            raise cannot_write(target, error) from None
+        try:
+            yield new
+            try:
+                with signals.deferred():
+                    # They may have come while the run trained.
+                    _refuse_strangers(target, known)
+                    _put_in_place(new, target, old, keep)
+            except OSError as error:
+                raise cannot_write(target, error) from None
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def resolved(target: Path) -> Path:
+    """Where the folder of a run is, or would be: if it is a link, what it points to.
+
+    Raises:
+        UserError: it is no folder, and cannot be one.
+    """
+    try:
+        path = target.resolve()
+        is_folder = path.is_dir() or not (path.exists() or path.is_symlink())
+    except (OSError, RuntimeError) as error:  # a RuntimeError: links in a circle, before 3.13
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--results_dir={target.parent} cannot be used ({reason})") from None
+    if not is_folder:
+        raise UserError(f"{path} is not a folder: move it away, or choose another --results_dir")
+    return path
+
+
+def cannot_write(target: Path, error: OSError) -> UserError:
+    """What to say when something cannot be written to the folder of a run."""
+    return UserError(
+        f"cannot write to {target.parent} ({error.strerror or error}): make room there, or choose "
+        "another --results_dir"
+    )
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """Holds the lock of a folder: the system lets go of it when this process ends, however.
+
+    Raises:
+        UserError: another run holds it, or it cannot be written.
+    """
+    path = target.with_name(f".{target.name}.lock")
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UserError(f"{path} is not the lock of a run: remove it")
+    lock = FileLock(path, mode=0o666, blocking=False, fallback_to_soft=False, on_acquired=_sign)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        owner = path.read_text(errors="replace")[:200] if path.exists() else "it has just ended"
+        raise UserError(
+            f"another run writes to {target} ({owner}): wait for its end, or choose another "
+            "--results_dir"
+        ) from None
+    except OSError as error:
+        raise cannot_write(target, error) from None
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _sign(file: int) -> None:
+    """Writes the name of a lock's owner to its file."""
+    os.ftruncate(file, 0)
+    os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+
+
+def _recover(target: Path, new: Path, old: Path) -> None:
+    """Clears away what a run left that died."""
+    if old.exists() and not target.exists():
+        old.rename(target)
+    for folder in (new, old):
+        remove(folder)
+
+
+def _refuse_strangers(target: Path, known: Container[str]) -> None:
+    """Raises a UserError if a folder holds a name that is not known."""
+    names = [path.name for path in target.iterdir()] if target.exists() else []
+    if strangers := sorted(name for name in names if name not in known):
+        raise UserError(
+            f"{target / strangers[0]} is not of a run, and would be lost: move it away, or choose "
+            "another --results_dir"
+        )
+
+
+def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
+    """Gives `new` the name of `target`, once all of it is on the disk; `target` is removed."""
+    for name in keep:
+        # In both, not moved: whenever this ends, the one of this name has it all.
+        if (target / name).exists():
+            shutil.copytree(target / name, new / name, symlinks=True, copy_function=_link)
+    flush(new)
+    if not target.exists():
+        new.rename(target)
+    else:
+        if _exchange(new, target):
+            old = new
+        else:
+            target.rename(old)
+            new.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    flush_entry(target.parent)
+
+
+def _link(source: str, target: str) -> None:
+    """Gives a file one more name, where the system can; else copies it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps the names of two folders in one step; False where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    return renameat2 is not None and not renameat2(
+        AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
+    )
+
+
+def remove(path: Path) -> None:
+    """Removes a folder with all it holds, a file, or a link and not what it points to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file, whole or not at all."""
+    new = path.with_name(f".{path.name}.new")
+    remove(new)  # If it is a link, what it points to is not to be written.
+    new.write_text(text)
+    flush_entry(new)
+    new.replace(path)
+
+
+def flush(folder: Path) -> None:
+    """Waits until a folder, with all it holds, is on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        if not path.is_symlink() and (path.is_file() or path.is_dir()):
+            flush_entry(path)
+
+
+def flush_entry(path: Path) -> None:
+    """Waits until a file is on the disk; of a folder, the names in it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

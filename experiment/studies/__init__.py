@@ -1,0 +1,1 @@
+"""Many runs: what a study is, who runs it, what it shows."""

@@ -1,0 +1,122 @@
+"""What the runs of a study show, together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from experiment.evaluation.statistics import RESAMPLES, spread
+from experiment.markdown import markdown
+from experiment.storage.folder import write_whole
+from experiment.studies.definition import ACCURACY, Study
+from experiment.style import BLUE, VERMILION, drawing
+
+
+def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
+    """One figure of metrics.json, for each experiment [seeds]; NaN where it has none."""
+    values: dict[str, list[float]] = {}
+    for measured in runs:
+        values.setdefault(measured["experiment"], []).append(measured.get(name, np.nan))
+    return {experiment: np.array(found, float) for experiment, found in values.items()}
+
+
+def compared(
+    study: Study, accuracy: dict[str, npt.NDArray[np.float64]]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Each of the study's differences, by its name, seed by seed, [seeds]."""
+    return {f"{one} − {other}": accuracy[one] - accuracy[other] for one, other in study.differences}
+
+
+def _mean(values: npt.NDArray[np.float64], form: str) -> str:
+    """The mean of values [seeds] with its interval, or a dash where there are none."""
+    if np.isnan(values).any():
+        return "–"
+    found = spread(values)
+    return f"{found.mean:{form}} ({found.low:{form}} to {found.high:{form}})"
+
+
+def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
+    """What all runs of a study show, and what the differences are: two tables in Markdown.
+
+    Args:
+        study: that the runs are of.
+        runs: what each measured, experiment and metrics.json, in the order of the study.
+    """
+    figure, called = ACCURACY[study.images]
+    accuracy = figures(runs, figure)
+    first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
+    columns = {f"{called} right, mean (95 %)": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
+    deviations = {name: spread(values).deviation for name, values in accuracy.items()}
+    columns["standard deviation, points"] = {
+        name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
+    }
+    columns["cost, first → last epoch"] = {
+        name: f"{first[name].mean():.3f} → {last[name].mean():.3f}" for name in accuracy
+    }
+    if study.images == "held_out":
+        right, total = figures(runs, "test_correct"), runs[0]["test_total"]
+        columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
+    for box in (1, 2):
+        cosines = figures(runs, f"cosine_{box}_last")
+        columns[f"cosine (ĝ, t), time box {box}"] = {n: _mean(v, ".2f") for n, v in cosines.items()}
+    experiments = markdown(
+        ("experiment", *columns),
+        [(name, *(column[name] for column in columns.values())) for name in accuracy],
+    )
+    if not study.differences:
+        return experiments
+    differences = []
+    for name, by_seed in compared(study, accuracy).items():
+        found = spread(by_seed)
+        differences.append(
+            (
+                name,
+                f"{100 * found.mean:+.2f}",
+                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
+                f"{np.sum(by_seed > 0)} of {len(by_seed)}",
+            )
+        )
+    header = ("difference, seed by seed", f"points {called}, mean", "95 %", "the first better")
+    return f"{experiments}\n{markdown(header, differences)}"
+
+
+def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Writes table.md, README.md, points.png and points.svg to `folder`; the rest as in `table`."""
+    name, called = ACCURACY[study.images]
+    accuracy = figures(runs, name)
+    text = table(study, runs)
+    write_whole(folder / "table.md", text)
+    write_whole(
+        folder / "README.md",
+        f"# The study *{study.name}*: {len(next(iter(accuracy.values())))} seeds\n\n"
+        "Written by `make studies`. Each seed draws other initial values; the images are the same. "
+        "Means are over the seeds; their 95 % intervals are by bootstrap "
+        f"({RESAMPLES:,} resamples of the seeds), those of the differences too, which are taken "
+        "seed by seed. The cosine is that of the synthetic gradient ĝ and the true one, t, after "
+        f"the last epoch.\n\n{text}\n![{called}: accuracy of every run](points.png)\n",
+    )
+    with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
+        seeds = len(next(iter(accuracy.values())))
+        figure.suptitle(f"Share of images right ({called}), {seeds} seeds")
+        draw_points(figure, accuracy)
+
+
+def draw_points(figure: Figure, accuracy: dict[str, npt.NDArray[np.float64]]) -> None:
+    """The accuracy of every run, and the mean of each experiment with its interval."""
+    axes = figure.add_subplot()
+    for row, values in enumerate(accuracy.values()):
+        # One above the other, so that no point hides behind another.
+        heights = row + np.linspace(-0.3, 0.3, len(values))
+        found = spread(values)
+        ends = [100 * found.low, 100 * found.high]
+        axes.plot(100 * values, heights, ".", color=BLUE, markersize=4, label="a run")
+        axes.plot(100 * found.mean, row, "|", color=VERMILION, markersize=16, label="mean")
+        axes.plot(ends, [row, row], color=VERMILION, linewidth=3, label="its 95 % interval")
+    axes.set_yticks(range(len(accuracy)), list(accuracy))
+    axes.set_ylim(len(accuracy) - 0.4, -0.6)
+    axes.set_xlabel("images right, %")
+    # One row's parts stand for those of all.
+    figure.legend(handles=axes.lines[:3], loc="outside lower center", ncols=3)

@@ -1,0 +1,122 @@
+"""Builds the static graph that the settings ask for, from the pieces in graph/."""
+
+from typing import Any, NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from experiment.settings import Settings
+from graph.delayed import delayed_manual
+from graph.modules import Module
+from graph.quality import Quality, quality
+from graph.step import Step, forward_feed, training_step
+from graph.stepwise import stepwise
+from graph.weights import PIXELS, Rates, Weights, declare_weights
+
+
+class Graph(NamedTuple):
+    """What a Session needs of the static graph.
+
+    Attributes:
+        graph: the `tf.Graph` that the rest belongs to.
+        weights: the variables that are trained.
+        images: the variable that holds the training images, [n, width].
+        labels: the variable that holds their labels, [n, 1].
+        x: placeholder for an image, [1, width].
+        y: placeholder for its label, [1, 1].
+        p: the probability that the label is 1, [1, 1].
+        feed_forward: the operation that runs the network, hidden states included.
+        cost: of the image, a scalar.
+        train: the operation of one training step.
+        epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
+            None with `--engine=feed`, which feeds them one by one.
+        saver: saves and restores the weights.
+        quality: of the synthetic gradients of the training images, or None if there are none.
+    """
+
+    graph: tf.Graph
+    weights: Weights
+    images: Any
+    labels: Any
+    x: tf.Tensor
+    y: tf.Tensor
+    p: tf.Tensor
+    feed_forward: tf.Operation
+    cost: tf.Tensor
+    train: tf.Operation
+    epoch: tf.Tensor | None
+    saver: tf.train.Saver
+    quality: Quality | None
+
+
+def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
+    """Builds the static graph: weights, structure, cost and training.
+
+    Args:
+        settings: of the run.
+        width: pixels per image.
+        dtype: of every number; float64 is for checks of the arithmetic.
+    """
+    label = settings.condition_on_label
+    step = Step(
+        settings.mode,
+        settings.wiring,
+        settings.gradient,
+        ascend=settings.synthetic_step == "ascend",
+        rates=Rates(settings.lr_x, settings.lr_rec, settings.lr_sg),
+        lr_auto=settings.lr_auto,
+    )
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.set_random_seed(settings.seed)
+        weights = declare_weights(width, dtype, sg_rows=width + 2 if label else width)
+        modules = Module(weights.w_sg_1, label), Module(weights.w_sg_2, label)
+        with tf.name_scope("data"):
+            x = tf.placeholder(dtype, [1, width], name="x")
+            y = tf.placeholder(dtype, [1, 1], name="y")
+            images = _training_data("images", settings.train_images, width, dtype)
+            labels = _training_data("labels", settings.train_images, 1, dtype)
+        forward = forward_feed(step, x, weights)
+        cost, train = training_step(step, x, y, weights, modules, forward)
+        epoch = None
+        with tf.name_scope("epoch"):
+            if settings.engine == "stepwise":
+                epoch = stepwise(
+                    images.read_value(),
+                    labels.read_value(),
+                    lambda x, y: training_step(step, x, y, weights, modules),
+                )
+            elif settings.engine == "delayed":
+                epoch = delayed_manual(
+                    images.read_value(),
+                    labels.read_value(),
+                    weights,
+                    step.rates,
+                    published=settings.wiring == "published",
+                    ascend=step.ascend,
+                )
+        saver = tf.train.Saver(weights._asdict())
+        of_gradients = None
+        if settings.mode == "manual" and settings.gradient == "synthetic":
+            with tf.name_scope("quality_of_synthetic_gradients"):
+                of_gradients = quality(images.read_value(), labels.read_value(), weights, modules)
+    return Graph(
+        graph=graph,
+        weights=weights,
+        images=images,
+        labels=labels,
+        x=x,
+        y=y,
+        p=forward.readout.a,
+        feed_forward=forward.write,
+        cost=cost,
+        train=train,
+        epoch=epoch,
+        saver=saver,
+        quality=of_gradients,
+    )
+
+
+def _training_data(name: str, rows: int, columns: int, dtype: tf.DType) -> Any:
+    """A variable to be initialized with training data: no constant of the graph, no weight."""
+    zeros = tf.zeros([rows, columns], dtype)
+    return tf.Variable(zeros, name=name, trainable=False, use_resource=True)

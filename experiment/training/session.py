@@ -1,0 +1,207 @@
+"""The Session: trains the graph and lets it predict."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow.compat.v1 as tf
+
+from experiment.settings import Settings, UserError
+from experiment.training.build import Graph, build
+from experiment.training.mnist import Images, Split
+from experiment.training.outcome import START, History, Outcome, State, check_finite
+from graph.quality import Quality
+from graph.weights import draw
+
+# Inside an operation, for a run that has the machine to itself. Two halve what `delayed` takes for
+# its products, and change none of its costs and predictions. In the loops of the others, where two
+# operations run at a time, a second thread costs more than it saves.
+THREADS = {"feed": 1, "stepwise": 1, "delayed": 2}
+
+
+class Running(NamedTuple):
+    """A graph that is being trained, for those who observe it between two epochs.
+
+    Attributes:
+        graph: that is trained.
+        session: of the graph.
+    """
+
+    graph: Graph
+    session: tf.Session
+
+    def weights(self) -> dict[str, npt.NDArray[np.floating]]:
+        """Their values, by their names."""
+        values: dict[str, npt.NDArray[np.floating]] = self.session.run(self.graph.weights._asdict())
+        return values
+
+    def quality(self) -> Quality | None:
+        """That of the synthetic gradients at this moment, or None if there are none."""
+        return quality(self.session, self.graph) if self.graph.quality is not None else None
+
+    def save(self, prefix: str) -> None:
+        """Writes the weights to files that begin with `prefix`, and nothing that names a path.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        saver = self.graph.saver
+        try:
+            saver.save(self.session, prefix, write_meta_graph=False, write_state=False)
+        except tf.errors.OpError as error:
+            # The message is of many lines; in one of them the system's own follows the path.
+            reason = error.message.partition("; ")[2].partition("\n")[0]
+            raise OSError(0, reason) from None
+
+
+Observer = Callable[[History, Running], None]
+
+
+def run(
+    settings: Settings,
+    split: Split,
+    start: State = START,
+    observe: Observer = lambda history, running: None,
+    target: str = "",
+    threads: int = 1,
+) -> Outcome:
+    """Trains and predicts in one Session.
+
+    Args:
+        settings: of the run.
+        split: the images.
+        start: where it starts.
+        observe: called before the first epoch and after each, with the history so far.
+        target: the TensorFlow server that the Session is on, or this process.
+        threads: inside an operation; a server has one.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        UserError: the cost of an epoch is not finite, or the run cannot start there.
+        tf.errors.OpError: the server is lost.
+    """
+    graph = build(settings)
+    with open_session(graph, target, threads) as session:
+        initialize(session, graph, settings, split.train)
+        if start.variables is not None:
+            restore(session, graph, start.variables)
+        history, running = start.history, Running(graph, session)
+        observe(history, running)
+        for epoch in range(len(history.costs) + 1, settings.epochs + 1):
+            began = time.perf_counter()
+            cost = train_epoch(session, graph, split.train)
+            seconds = history.seconds + time.perf_counter() - began
+            check_finite(settings, epoch, cost)
+            figures = [quality(session, graph)] if graph.quality is not None else []
+            history = History([*history.costs, cost], [*history.quality, *figures], seconds)
+            observe(history, running)
+        test = predict(session, graph, split.test)
+        held_out = predict(session, graph, split.held_out)
+    return Outcome(history, test, held_out)
+
+
+def open_session(graph: Graph, target: str = "", threads: int = 1) -> tf.Session:
+    """A Session in this process, or on the TensorFlow server that is the target."""
+    return Session(target, graph=graph.graph, config=configuration(threads))
+
+
+def configuration(threads: int = 1) -> tf.ConfigProto:
+    """What decides how numbers are rounded, here and on a server.
+
+    That is the kind of processor and the number of threads inside an operation; between operations
+    any number gives the same result. Without the isolation two Sessions on one server would share
+    their variables, by name.
+    """
+    return tf.ConfigProto(
+        intra_op_parallelism_threads=threads,
+        device_count={"GPU": 0},
+        isolate_session_state=True,
+    )
+
+
+class Session(tf.Session):  # type: ignore[misc]
+    """A Session that repeats the steps that a server turns away by mistake.
+
+    A server turns away, before it runs any of it, a step whose number it has seen among its last
+    100,000. It draws the numbers from 2**32, so that one new step in some 40,000 is turned away.
+    """
+
+    def run(self, *arguments: Any, **options: Any) -> Any:
+        """As in `tf.Session`."""
+        try:
+            return super().run(*arguments, **options)
+        except tf.errors.AbortedError as error:
+            if "request was received twice" not in error.message:
+                raise
+            return super().run(*arguments, **options)
+
+
+def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:
+    """Gives the variables their initial values, and the graph its training images."""
+    values = {graph.images.initial_value: train.x, graph.labels.initial_value: train.y[:, None]}
+    if settings.init == "portable":
+        variables = graph.weights._asdict()
+        shapes = {name: variable.shape for name, variable in variables.items()}
+        for name, value in draw(settings.seed, shapes):
+            values[variables[name].initial_value] = value
+    if settings.synthetic_init == "zeros":
+        for variable in (graph.weights.w_sg_1, graph.weights.w_sg_2):
+            values[variable.initial_value] = np.zeros(variable.shape)
+    all_variables = (*graph.weights, graph.images, graph.labels)
+    session.run([variable.initializer for variable in all_variables], values)
+
+
+def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
+    """Gives the variables the values that `Running.save` wrote.
+
+    Raises:
+        UserError: the files are of other variables.
+    """
+    try:
+        graph.saver.restore(session, str(prefix))
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError):
+        raise UserError(
+            f"{prefix.parent} holds other variables than this run has: add --noresume to drop it"
+        ) from None
+
+
+def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
+    """One training step an image, in order; the sum of the costs."""
+    if graph.epoch is None:
+        costs = [
+            session.run([graph.cost, graph.train], {graph.x: x[np.newaxis], graph.y: [[y]]})[0]
+            for x, y in zip(*images, strict=True)
+        ]
+    else:
+        costs = session.run(graph.epoch)
+    return float(np.sum(costs, dtype=np.float64))
+
+
+def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
+    """p for each image in turn, [n]; the hidden states go on from image to image."""
+    p = np.empty(len(images.x), np.float32)
+    for i, x in enumerate(images.x):
+        value, _ = session.run([graph.p, graph.feed_forward], {graph.x: x[np.newaxis]})
+        p[i] = value[0, 0]
+    return p
+
+
+def quality(session: tf.Session, graph: Graph) -> Quality:
+    """The quality of the synthetic gradients at this moment.
+
+    After an epoch, that is the epoch's figure. All images are looked at with the same weights, and
+    neither weights nor hidden states change.
+
+    Args:
+        session: of the graph.
+        graph: of manual mode with synthetic gradients.
+
+    Returns:
+        Floats, of all training images: the mean of each cosine, and each relative error.
+    """
+    return Quality(*(float(np.mean(values)) for values in session.run(graph.quality)))

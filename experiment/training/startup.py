@@ -1,0 +1,56 @@
+"""What has to be done before NumPy and TensorFlow are imported, and how they are."""
+
+import ctypes
+import os
+import sys
+import tempfile
+
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
+LARGE = 2**20  # bytes
+
+
+def fix_rounding() -> None:
+    """Makes the same flags give the same bytes; to be called before NumPy is imported."""
+    # NumPy's own threads would sum up in another order.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    # TensorFlow without oneDNN rounds alike in every loop, and more as TensorFlow 1.5 did.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    # Each Session has threads of its own, as many as it asks for. By default the first that needs
+    # any, be it the compiler, makes those of the whole process.
+    os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
+
+
+def spare_memory() -> None:
+    """Keeps what a run takes close to what it needs; to be called before TensorFlow is imported.
+
+    What is large (initial values, the buffers of a checkpoint) goes back to the system when it is
+    free. By default glibc keeps it after a while, and for each thread apart. The outer products
+    that a step needs for a moment would suffer from that; they come from a pool of TensorFlow's
+    own, which its threads share.
+    """
+    os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # There is none without glibc.
+        mallopt(M_MMAP_THRESHOLD, LARGE)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow, CPU only, silently; what it said is shown if the import fails.
+
+    Some messages are written by the C++ runtime before its own log level is in force, so standard
+    error itself is turned aside while the import runs. The level then holds for the rest.
+    """
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import tensorflow.compat.v1 as tf
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            if isinstance(sys.exc_info()[1], Exception):
+                said.seek(0)
+                sys.stderr.write(said.read().decode(errors="replace"))
+    tf.logging.set_verbosity(tf.logging.ERROR)

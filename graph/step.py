@@ -1,0 +1,90 @@
+"""The switch: which training step a run takes, by hand or by automatic differentiation.
+
+This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation": "I can just
+comment out one section of output while, uncommenting the other."
+"""
+
+from typing import NamedTuple
+
+import tensorflow.compat.v1 as tf
+
+from graph import backprop, network
+from graph.modules import Module
+from graph.weights import Rates, Weights
+
+
+class Step(NamedTuple):
+    """Which training step it is.
+
+    Attributes:
+        mode: "manual" or "auto".
+        wiring: "published", "ordered" or "connected": what each part of the network reads.
+        gradient: "synthetic" or "true": what manual mode trains the time boxes with.
+        ascend: whether synthetic gradients are added, as in the post, or subtracted.
+        rates: the learning rates of manual mode.
+        lr_auto: that of auto mode.
+    """
+
+    mode: str
+    wiring: str
+    gradient: str
+    ascend: bool
+    rates: Rates
+    lr_auto: float
+
+
+def forward_feed(step: Step, x: tf.Tensor, weights: Weights) -> network.Forward:
+    """The forward feed of an image x [1, width]."""
+    if step.wiring == "published":
+        return network.published(x, weights)
+    return network.ordered(x, weights, connected=step.wiring == "connected")
+
+
+def training_step(
+    step: Step,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: Weights,
+    modules: tuple[Module, Module],
+    forward: network.Forward | None = None,
+) -> tuple[tf.Tensor, tf.Operation]:
+    """One training step.
+
+    Args:
+        step: which.
+        x: the image, [1, width].
+        y: its label, [1, 1].
+        weights: the variables.
+        modules: that guess the gradients of time boxes 1 and 2.
+        forward: the forward feed of x if there is one already.
+
+    Returns:
+        The cost of the image, a scalar, and the operation that trains.
+    """
+    synthetic = step.mode == "manual" and step.gradient == "synthetic"
+    if synthetic and step.wiring != "published":
+        # Its updates come between the boxes: it has a forward feed of its own.
+        with tf.name_scope("manual_back_propagation"):
+            readout, train = backprop.ordered_manual(
+                x,
+                y,
+                weights,
+                modules,
+                step.rates,
+                connected=step.wiring == "connected",
+                ascend=step.ascend,
+            )
+        with tf.name_scope("cost"):
+            return network.cost_function(readout.a, y), train
+    forward = forward or forward_feed(step, x, weights)
+    with tf.name_scope("cost"):
+        cost = network.cost_function(forward.readout.a, y)
+    if step.mode == "auto":
+        with tf.name_scope("automatic_differentiation"):
+            return cost, backprop.auto(cost, forward, step.lr_auto)
+    with tf.name_scope("manual_back_propagation"):
+        if step.gradient == "true":
+            return cost, backprop.true_manual(x, y, forward, weights, step.rates)
+        return cost, backprop.published_manual(
+            x, y, forward, weights, step.rates, ascend=step.ascend
+        )

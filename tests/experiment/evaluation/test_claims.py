@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from conftest import PROJECT
+
+from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, judge, judge_both
+from experiment.report.claims import over_seeds
+from experiment.settings import Settings, changed
+
+MANUAL = {
+    "mode": "manual", "cost_first": 16.722, "cost_last": 9.854, "test_correct": 8,
+    "test_total": 20, "lr_auto": 0.1,
+}  # fmt: skip
+AUTO = {**MANUAL, "mode": "auto", "cost_first": 17.418, "cost_last": 0.243, "test_correct": 12}
+
+
+def verdicts(claims):
+    assert [claim.number for claim in claims] == ["C1", "C2", "C3", "C4", "C5", "C6"]
+    return [claim.verdict for claim in claims]
+
+
+def test_one_run_judges_its_own_claims():
+    first, second, *rest = verdicts(judge(MANUAL))
+    assert (first, second) == (REPRODUCED, REPRODUCED)
+    assert [verdict.partition(":")[0] for verdict in rest] == ["not judged"] * 4
+    assert "--mode=auto" in rest[1]
+    first, second, third, fourth, fifth, sixth = verdicts(judge(AUTO))
+    assert "--mode=manual" in first
+    assert (second, fourth, sixth) == (REPRODUCED, REPRODUCED, REPRODUCED)
+    assert "make bench" in third
+    assert "make reproduce" in fifth
+
+
+def test_both_runs_judge_all():
+    # What the specification, §5, says of the post's program.
+    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
+        REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [({"test_correct": 20}, 4), ({"test_total": 30}, 2), ({"lr_auto": 0.2}, 6)],
+)
+def test_auto_claims_can_fail(change, number):
+    assert verdicts(judge({**AUTO, **change}))[number - 1] == NOT_REPRODUCED
+
+
+def test_manual_claims_can_fail():
+    assert verdicts(judge({**MANUAL, "cost_last": 17.0}))[0] == NOT_REPRODUCED
+    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 1.0, "auto, feed": 0.9}))[2] == NOT_REPRODUCED
+    assert verdicts(judge_both(MANUAL, AUTO, None))[2] == "not judged: run make bench"
+    assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, None))[4] == REPRODUCED
+
+
+def test_the_claims_over_the_seeds_of_the_study():
+    folder = PROJECT / "results" / "studies" / "claims"
+    runs = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    right = {
+        mode: [run["test_correct"] for run in runs if run["experiment"] == f"published-{mode}"]
+        for mode in ("manual", "auto")
+    }
+    study = over_seeds(folder)
+    assert study.seeds == len(right["manual"]) == len(right["auto"]) == 30
+    assert study.shows["C4"].startswith(f"{sum(right['auto']) / 30:.1f} (")
+    better = [manual - auto for manual, auto in zip(*right.values(), strict=True)]
+    assert study.shows["C5"].startswith(f"manual − auto: {sum(better) / 30:.1f} (")
+    assert study.shows["C5"].endswith(f"better with {sum(d > 0 for d in better)} of 30")
+    rows = (PROJECT / "results" / "claims.md").read_text().splitlines()
+    assert "over 30 seeds" in rows[0]
+    assert [row.split("|")[5].strip() for row in rows[2:]] == [
+        study.shows.get(f"C{number}", "–") for number in range(1, 7)
+    ]
+
+
+def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(tmp_path):
+    assert over_seeds(tmp_path) is None
+
+    def line(mode, seed, right):
+        costs = {"cost_first": 2.0, "cost_last": 1.0 + seed}
+        run = {"wiring": "published", "mode": mode, "seed": seed, "test_correct": right, **costs}
+        return json.dumps(run) + "\n"
+
+    # In the order in which two workers may end, and cut off in the last line.
+    done = [("auto", 1, 8), ("manual", 0, 10), ("auto", 0, 7), ("manual", 2, 20), ("manual", 1, 12)]
+    lines = "".join(line(*run) for run in done) + line("auto", 2, 0)[:-9]
+    (tmp_path / "runs.jsonl").write_text(lines)
+    assert over_seeds(tmp_path) == (
+        2,
+        {
+            "C1": "falls with 1 of 2",
+            "C2": "manual 11.0 (10.0 to 12.0), auto 7.5 (7.0 to 8.0) right",
+            "C4": "7.5 (7.0 to 8.0) of 20 right",
+            "C5": "manual − auto: 3.5 (3.0 to 4.0); better with 2 of 2",
+        },
+    )
+    (tmp_path / "runs.jsonl").write_text(line("manual", 0, 10))
+    assert over_seeds(tmp_path) is None
+
+
+def test_the_settings_that_are_not_the_post_s_are_told_as_flags():
+    settings = Settings(mode="auto", wiring="ordered", digits=(3, 8), lr_rec=0.0)
+    for told in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):
+        assert changed(told) == ["--digits=3,8", "--lr_rec=0.0"]
+    assert changed(Settings(mode="auto").numeric()) == []

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiment.evaluation.metrics import measure
+from experiment.evaluation.statistics import spread, wilson_interval
+from experiment.settings import Settings
+from experiment.training.mnist import Images, Split
+from experiment.training.outcome import History, Outcome
+
+SHA_256 = {"labels": "abc"}
+
+
+def test_wilson_interval():
+    # The specification's 12 of 20 (§6, fault 8), and Newcombe's (1998) 81 of 263 and 0 of 20.
+    assert wilson_interval(12, 20) == pytest.approx((0.39, 0.78), abs=0.005)
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
+
+
+def test_the_interval_is_scipy_s():
+    values = np.random.RandomState(1).normal(0.9, 0.02, 30)
+    found = spread(values)
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=10_000, random_state=2
+    )
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+    # Both are drawn at random, ten thousand times.
+    near = 0.05 * (found.high - found.low)
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=near)
+
+
+def test_measure():
+    def images(*labels):
+        return Images(np.zeros((len(labels), 784), np.float32), np.array(labels, np.uint8))
+
+    split = Split(images(1, 0), images(0), images(1, 1, 0, 1), SHA_256)
+    outcome = Outcome(
+        History([3.0, 1.0], [(0.0, 0.0, 1.0, 1.0), (0.5, 0.25, 0.75, 2.0)]),
+        np.array([0.9, 0.6], np.float32),
+        np.array([0.1, 0.8, 0.7, 0.2], np.float32),
+    )
+    measured = measure(Settings(), split, outcome, None)
+    assert measured["cost_first"] == 3
+    assert measured["cost_last"] == 1
+    assert (measured["test_correct"], measured["test_total"]) == (1, 2)
+    assert measured["test_accuracy"] == 0.5
+    assert (measured["cosine_1_last"], measured["cosine_2_last"]) == (0.5, 0.25)
+    assert (measured["relative_error_1_last"], measured["relative_error_2_last"]) == (0.75, 2)
+    # Labels 1 1 0 1, predictions 0 1 1 0, labels before 0 1 1 0.
+    assert (measured["held_out_accuracy"], measured["held_out_total"]) == (0.25, 4)
+    assert measured["held_out_matches_previous_label"] == 1
+    assert measured["trace_max_relative_cost_difference"] is None
+    assert measured["data_sha_256"] == {"labels": "abc"}
+    assert not {"data_dir", "results_dir", "resume"} & set(measured)
+
+
+def test_measure_with_nothing_held_out():
+    none = Images(np.zeros((0, 784), np.float32), np.zeros(0, np.uint8))
+    one = Images(np.zeros((1, 784), np.float32), np.zeros(1, np.uint8))
+    outcome = Outcome(History([1.0]), np.zeros(1, np.float32), np.zeros(0, np.float32))
+    measured = measure(Settings(), Split(one, one, none, SHA_256), outcome, None)
+    assert measured["held_out_total"] == 0
+    assert measured["cosine_1_last"] is None
+    assert measured["held_out_accuracy"] is None
+    assert measured["held_out_interval_95"] is None
+    assert measured["held_out_matches_previous_label"] is None

@@ -1,0 +1,178 @@
+import gzip
+import shutil
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from experiment.settings import Settings, UserError
+from experiment.training import mnist
+
+DATA = Settings().data_dir
+
+
+def test_the_split_is_the_post_s(split, recorded):
+    np.testing.assert_array_equal(
+        split.test.y, [1, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 0, 1]
+    )
+    assert split.train.y.sum() == 57
+    assert [len(part.x) for part in split[:3]] == [20, 100, 1995]
+    np.testing.assert_array_equal(split.held_out.y, recorded["manual"]["held_out_labels"])
+
+
+def test_pixels(split):
+    assert split.train.x.dtype == np.float32
+    assert split.train.x.min() == 0
+    assert split.train.x.max() == np.float32(255) * np.float32(1 / 255)
+
+
+def test_every_image_is_in_one_part(split):
+    images, labels, _ = mnist.load(DATA)
+    everything = np.concatenate([part.x for part in split[:3]])
+    expected = images[labels <= 1] * np.float32(1 / 255)
+    assert len(everything) == 980 + 1135
+    np.testing.assert_array_equal(np.sort(everything, axis=0), np.sort(expected, axis=0))
+
+
+def flip_a_bit(path):
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[5000] ^= 1
+    path.write_bytes(gzip.compress(content))
+
+
+def append(path):
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"\0"))
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def no_gzip(path):
+    path.write_bytes(gzip.decompress(path.read_bytes()))
+
+
+def damage_the_stream(path):
+    content = bytearray(path.read_bytes())
+    content[2000:2100] = bytes(100)
+    path.write_bytes(content)
+
+
+def claim_more_than_there_is(path):
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[4:8] = (10_001).to_bytes(4, "big")
+    path.write_bytes(gzip.compress(content))
+
+
+def make_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("name", [mnist.IMAGES, mnist.LABELS])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        flip_a_bit, append, truncate, empty, no_gzip, damage_the_stream, claim_more_than_there_is,
+        make_a_folder,
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_named(tmp_path, name, harm):
+    for path in DATA.glob("*.gz"):
+        shutil.copy(path, tmp_path)
+    harm(tmp_path / f"{name}.gz")
+    with pytest.raises(UserError, match=f"{name}.gz .*--data_dir"):
+        mnist.load(tmp_path)
+
+
+def test_other_digits():
+    data = mnist.load(DATA)
+    images, labels, _ = data
+    settings = Settings(digits=(8, 3), split_seed=1, test_images=5, train_images=7)
+    split = mnist.split(data, settings)
+    chosen = np.concatenate([np.flatnonzero(labels == 8), np.flatnonzero(labels == 3)])
+    np.random.RandomState(1).shuffle(chosen)
+    np.testing.assert_array_equal(
+        np.concatenate([part.y for part in split[:3]]), np.uint8(labels[chosen] == 3)
+    )
+    np.testing.assert_array_equal(split.train.x[0], images[chosen[5]] * np.float32(1 / 255))
+
+
+def idx(*sizes, content):
+    header = (2048 + len(sizes), *sizes)
+    return b"".join(number.to_bytes(4, "big") for number in header) + content
+
+
+@pytest.fixture
+def other_data(tmp_path):
+    """Three images with the labels 3, 0 and 9, in plain files."""
+    pixels = np.random.RandomState(0).randint(0, 256, (3, 28 * 28), np.uint8)
+    (tmp_path / mnist.IMAGES).write_bytes(idx(3, 28, 28, content=pixels.tobytes()))
+    (tmp_path / mnist.LABELS).write_bytes(idx(3, content=b"\3\0\x09"))
+    return tmp_path, pixels
+
+
+def test_plain_files(tmp_path):
+    for path in DATA.glob("*.gz"):
+        (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    plain, packed = mnist.load(tmp_path), mnist.load(DATA)
+    assert mnist.split(plain, Settings()).official
+    np.testing.assert_array_equal(plain.images, packed.images)
+    np.testing.assert_array_equal(plain.labels, packed.labels)
+
+
+def test_other_data_have_to_be_allowed(other_data, capsys):
+    folder, pixels = other_data
+    with pytest.raises(UserError, match="--allow_other_data"):
+        mnist.load(folder)
+    data = mnist.load(folder, allow_other=True)
+    settings = Settings(digits=(3, 0), test_images=1, train_images=1)
+    assert not mnist.split(data, settings).official
+    np.testing.assert_array_equal(data.images, pixels)
+    np.testing.assert_array_equal(data.labels, [3, 0, 9])
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.startswith("warning: ") for line in warnings] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (mnist.LABELS, idx(3, content=b"\3\0\x0a"), "label 10"),
+        (mnist.LABELS, idx(2, content=b"\3\0"), "3 images and 2 labels"),
+        (mnist.LABELS, idx(3, 28, 28, content=bytes(3 * 784)), "does not begin"),
+        (mnist.LABELS, idx(0, content=b""), "0 entries"),
+        (mnist.LABELS, b"\0\0\x08\1\0", "within its header"),
+        (mnist.IMAGES, idx(3, 28, 27, content=bytes(3 * 28 * 27)), "does not begin"),
+        (mnist.IMAGES, idx(2**32 - 1, 28, 28, content=bytes(784)), "4294967295 entries"),
+        (mnist.IMAGES, idx(70_000, 28, 28, content=bytes(784)), "less than the 70000"),
+    ],
+)
+def test_other_data_are_checked(other_data, name, content, message):
+    folder, _ = other_data
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        mnist.load(folder, allow_other=True)
+
+
+def test_a_bomb_is_not_unpacked(other_data):
+    folder, _ = other_data
+    with gzip.open(folder / f"{mnist.IMAGES}.gz", "wb") as file:
+        file.write(idx(3, 28, 28, content=b""))
+        for _ in range(500):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="more than the 3 entries"):
+        mnist.load(folder, allow_other=True)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_a_digit_of_which_there_is_no_image():
+    data = mnist.Data(np.zeros((40, 784), np.uint8), np.full(40, 1, np.uint8), {})
+    with pytest.raises(UserError, match="no image of a 0"):
+        mnist.split(data, Settings())

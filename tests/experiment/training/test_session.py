@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import oracle
+import pytest
+
+from experiment.settings import Settings
+from experiment.training import mnist, session
+from experiment.training.build import build
+
+SETTINGS = Settings(
+    wiring="connected",
+    digits=(3, 8),
+    synthetic_step="descend",
+    synthetic_init="zeros",
+    lr_rec=1e-2,
+    lr_sg=1e-3,
+    epochs=2,
+)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return mnist.split(mnist.load(SETTINGS.data_dir), SETTINGS)
+
+
+def train(settings, split, *, measured):
+    """The costs, the last quality and the weights of a run."""
+    graph = build(settings)
+    figures = []
+    with session.open_session(graph) as tf_session:
+        session.initialize(tf_session, graph, settings, split.train)
+        costs = []
+        for _ in range(settings.epochs):
+            if measured:
+                figures.append(session.quality(tf_session, graph))
+            costs.append(session.train_epoch(tf_session, graph, split.train))
+        if measured:
+            figures.append(session.quality(tf_session, graph))
+        return costs, figures, tf_session.run(graph.weights)
+
+
+@pytest.mark.parametrize(
+    ("wiring", "engine"),
+    [("published", "feed"), ("published", "delayed"), ("connected", "stepwise")],
+)
+def test_to_measure_does_not_disturb(wiring, engine, split):
+    settings = dataclasses.replace(SETTINGS, wiring=wiring, engine=engine)
+    costs, _, weights = train(settings, split, measured=False)
+    measured_costs, _, measured_weights = train(settings, split, measured=True)
+    assert measured_costs == costs
+    for one, other in zip(weights, measured_weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_epoch_s_figures_are_those_of_numpy(split):
+    _, figures, weights = train(SETTINGS, split, measured=True)
+    # Synthetic gradients that begin at zero point nowhere, and are all wrong.
+    assert figures[0] == (0, 0, 1, 1)
+    w = {name: value.astype(np.float64) for name, value in weights._asdict().items()}
+    pairs = [
+        oracle.synthetic_and_true(SETTINGS, x, y, w) for x, y in zip(*split.train, strict=True)
+    ]
+    g_1, t_1, g_2, t_2 = (np.array(rows) for rows in zip(*pairs, strict=True))
+    expected = (
+        *oracle.mean_cosines(SETTINGS, *split.train, w),
+        np.linalg.norm(g_1 - t_1) / np.linalg.norm(t_1),
+        np.linalg.norm(g_2 - t_2) / np.linalg.norm(t_2),
+    )
+    np.testing.assert_allclose(figures[-1], expected, rtol=1e-3)
+    assert figures[-1].cosine_1 > 0.1
+    assert figures[-1].cosine_2 > 0.1
