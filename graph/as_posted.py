@@ -2,8 +2,8 @@
 
 Nine assignments a step, each `assign(w, w ± rate · product)`: the product of a transposed row and a
 row, times the rate, added to the variable, assigned. Nothing is merged, nothing is done in place,
-and nothing is ordered (specification §6, faults 1 and 6): with one thread between operations it
-runs as the recorded run did, with more its numbers vary.
+and nothing is ordered (docs/experiment.md §6, faults 1 and 6): with one thread between operations
+it runs as the recorded run did, with more its numbers vary.
 """
 
 import tensorflow.compat.v1 as tf

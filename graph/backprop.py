@@ -43,7 +43,7 @@ class Gradients(NamedTuple):
 
 
 def synthetic_step(variable: Any, change: tf.Tensor, *, ascend: bool) -> tf.Tensor:
-    """Adds the change, as the post does: that climbs (specification §6, fault 3); or subtracts."""
+    """Adds the change, as the post does, or subtracts it (docs/experiment.md §6, fault 3)."""
     return variable.assign_add(change) if ascend else variable.assign_sub(change)
 
 
@@ -59,8 +59,8 @@ def published_manual(
     """The post's manual back propagation; two of its assignments are in the forward feed.
 
     Every right-hand side uses the values from before the step. The post assigns `w_rec` and `w_x`
-    twice each, in no order, so that one change may be lost (specification §6, fault 6); here both
-    changes go into one assignment.
+    twice each, in no order, so that one change may be lost (docs/experiment.md §6, fault 6); here
+    both changes go into one assignment.
 
     Args:
         x: the image, [1, width].
@@ -71,7 +71,7 @@ def published_manual(
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
 
     Returns:
-        The operation that does it all. Source: specification §3, `published`, manual.
+        The operation that does it all. Source: docs/experiment.md §3, `published`, manual.
     """
     h_0, h_1, h_2, box_1, box_2, readout, write_hidden_states = forward
 
@@ -122,8 +122,8 @@ def ordered_manual(
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
 
     Returns:
-        The readout and the operation that does it all. Source: specification §3, `ordered`, whose
-        steps the numbers in the code are.
+        The readout and the operation that does it all. Source: docs/experiment.md §3, `ordered`,
+        whose steps the numbers in the code are.
     """
     module_1, module_2 = modules
     # 1. a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
@@ -224,7 +224,7 @@ def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:
         lr_auto: the learning rate, per image.
 
     Returns:
-        The operation that does it all. Source: specification §3, auto.
+        The operation that does it all. Source: docs/experiment.md §3, auto.
     """
     with tf.control_dependencies([forward.write]):
         return tf.train.GradientDescentOptimizer(lr_auto).minimize(cost)

@@ -71,7 +71,7 @@ def write_hidden_state(weights: Weights, column: int, a: tf.Tensor) -> tf.Operat
 
 
 def published(x: tf.Tensor, weights: Weights) -> Forward:
-    """The forward feed as the post's program really computes it (specification §3).
+    """The forward feed as the post's program really computes it (docs/experiment.md §3).
 
     All reads of `hidden_states` come before its writes. So time box 2 and the readout see the
     hidden states that the image *before* left, and p answers for that image:
@@ -141,7 +141,7 @@ def run_readout(
 
 
 def ordered(x: tf.Tensor, weights: Weights, *, connected: bool) -> Forward:
-    """The forward feed in the order that the post draws (specification §3).
+    """The forward feed in the order that the post draws (docs/experiment.md §3).
 
         a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
         a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂

@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 
 PIXELS = 784
 
-# Standard deviations: the N(0, s) × 0.2 of the specification, §2, and 1 for the hidden states.
+# Standard deviations: the N(0, s) × 0.2 of docs/experiment.md §2, and 1 for the hidden states.
 STANDARD_DEVIATIONS = {
     "hidden_states": 1.0,
     "w_x": 0.45 * 0.2,
@@ -85,7 +85,7 @@ def draw(
         shapes: of the variables, by their names.
 
     Yields:
-        A name and float32 values. Source: specification §2, "the portable draw".
+        A name and float32 values. Source: docs/experiment.md §2, "the portable draw".
     """
     random = np.random.RandomState(seed)
     for name, shape in shapes.items():

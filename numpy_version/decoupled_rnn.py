@@ -1,6 +1,6 @@
-"""The Numpy post: a decoupled recurrent network in NumPy alone (specification §7).
+"""The Numpy post: a decoupled recurrent network in NumPy alone (docs/experiment.md §7).
 
-It runs the `ordered` step of the specification, §3. Vectors are one-dimensional, [width]; all
+It runs the `ordered` step of docs/experiment.md §3. Vectors are one-dimensional, [width]; all
 arithmetic is in the type of the weights.
 """
 
@@ -86,7 +86,7 @@ def step(x: Array, y: float, w: Weights, rates: Rates, recurrent_update: str) ->
             matrix.
 
     Returns:
-        The cost, ½(p − y)². Source: specification §3, `ordered`, whose steps the numbers are.
+        The cost, ½(p − y)². Source: docs/experiment.md §3, `ordered`, whose steps the numbers are.
     """
     product = np.inner if recurrent_update == "inner" else np.outer
     # 1.

@@ -183,7 +183,7 @@ def test_the_numpy_post_without_its_fault(reproduce, tmp_path):
     result = reproduce("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "numpy-outer" / "metrics.json").read_text())
-    # The specification's figures, §7.
+    # The figures of docs/experiment.md §7.
     assert metrics["cost_first"] == pytest.approx(9.281, abs=5e-4)
     assert metrics["cost_last"] == pytest.approx(1.125, abs=5e-4)
     assert metrics["test_correct"] == 8

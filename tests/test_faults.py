@@ -1,4 +1,4 @@
-"""The eight faults of the post's program (specification §6), shown, and mended where they are.
+"""The eight faults of the post's program (docs/experiment.md §6), shown, and mended where they are.
 
 The small networks are in float64, so that nothing here is a matter of rounding.
 """

@@ -11,7 +11,7 @@ from experiment.training.mnist import SHA_256
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 # C3, "amazingly fast": auto is called so if manual mode takes at least this many times as long.
 FAR_FASTER = 2
-# What the post says, in short; in full in the specification, §4.
+# What the post says, in short; in full in docs/experiment.md §4.
 POST = {
     "C1": "manual mode learns: its cost falls",
     "C2": "a result on 20 test images",
@@ -112,7 +112,7 @@ class OverSeeds(NamedTuple):
 
 def table(claims: list[Claim], study: OverSeeds | None = None) -> str:
     """The claims as a table in Markdown, with what many seeds show of them, if that is known."""
-    header = ["", "the post says", "this run shows", "verdict"]
+    header = ["claim", "the post says", "this run shows", "verdict"]
     rows = [[claim.number, POST[claim.number], claim.shows, claim.verdict] for claim in claims]
     if study is not None:
         header.append(f"over {study.seeds} seeds")

@@ -1,22 +1,53 @@
-"""`python -m experiment.report.readme` brings the tables of README.md up to date with results/.
+"""`python -m experiment.report.readme` brings README.md, docs/ and the notebook up to date.
 
-What stands between `<!-- FILE -->` and `<!-- end -->` is a copy of FILE.
+What stands between `<!-- FILE -->` and `<!-- end -->` is a copy of FILE. Between `<!-- badge -->`
+and `<!-- end -->` is a link that opens the notebook in Colab, once pyproject.toml says where the
+project is ([project.urls] Repository); until then, nothing.
 """
 
+import json
 import re
+import tomllib
 
 from experiment.settings import PROJECT
 
+PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+NOTEBOOK = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
+COLAB = "https://colab.research.google.com"
 
-def filled(text: str) -> str:
-    """The text with every marked part replaced by the file that it names."""
+
+def repository() -> str | None:
+    """Where the project is, if pyproject.toml says so."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    address: str | None = project.get("urls", {}).get("Repository")
+    return address
+
+
+def filled(text: str, address: str | None) -> str:
+    """The text with every marked part replaced by what it names; `address` is the repository's."""
+    badge = ""
+    if address is not None:
+        path = f"{address.removeprefix('https://github.com')}/blob/main/notebooks/{NOTEBOOK.name}"
+        badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github{path})\n"
 
     def copy(match: re.Match[str]) -> str:
-        return f"<!-- {match[1]} -->\n{(PROJECT / match[1]).read_text()}<!-- end -->"
+        part = badge if match[1] == "badge" else (PROJECT / match[1]).read_text()
+        return f"<!-- {match[1]} -->\n{part}<!-- end -->"
 
     return re.sub(r"<!-- (\S+) -->\n.*?<!-- end -->", copy, text, flags=re.DOTALL)
 
 
+def filled_notebook(text: str, address: str | None) -> str:
+    """The notebook's file with its badge, and with the address that Colab clones."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        source = filled("".join(cell["source"]), address)
+        source = re.sub("(?m)^REPOSITORY = .*$", f"REPOSITORY = {address!r}", source)
+        cell["source"] = source.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
-    readme = PROJECT / "README.md"
-    readme.write_text(filled(readme.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), repository()))
+    NOTEBOOK.write_text(filled_notebook(NOTEBOOK.read_text(), repository()))

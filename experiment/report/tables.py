@@ -1,11 +1,11 @@
 """`python -m experiment.report.tables`: what the experiments show, and what each fault costs.
 
-results/README.md has it all, results/table.md the short table of the main README.
+results/README.md has them all; table.md, fault-costs.md and finding.md are for other pages.
 """
 
 from experiment.evaluation.statistics import wilson_interval
 from experiment.markdown import markdown
-from experiment.report.experiments import EXPERIMENTS, PRESETS, Run, read_all
+from experiment.report.experiments import ABOUT, EXPERIMENTS, PRESETS, Run, read_all
 from experiment.settings import RESULTS
 
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
@@ -25,12 +25,13 @@ def _held_out(run: Run) -> str:
 
 
 def short_table(runs: dict[str, Run]) -> str:
-    """The table of the main README."""
+    """What each experiment is, and what it shows."""
     rows = [
-        (f"[{name}](results/{name})", _cost(run), _test(run), _held_out(run))
+        (f"[{name}](../results/{name})", ABOUT[name], _cost(run), _test(run), _held_out(run))
         for name, run in runs.items()
     ]
-    return markdown(("experiment", "cost, first → last epoch", "test", "held out (95 %)"), rows)
+    header = ("experiment", "what it is", "cost, first → last epoch", "test", "held out (95 %)")
+    return markdown(header, rows)
 
 
 def whole_table(runs: dict[str, Run]) -> str:
@@ -63,18 +64,8 @@ def whole_table(runs: dict[str, Run]) -> str:
     return markdown(header, rows)
 
 
-FAULTS_HEADER = ("fault", "held out, with it", "held out, without it", "remark")
-# What the table of the faults compares, in a sentence or two.
-FAULTS_SAY = (
-    "Flags switch off faults 1 to 4. Beside each: the share of the held-out images that are right, "
-    "with its 95 % interval, of a run with the fault and of one without it. Where the two differ "
-    "in more than the fault, the remark says in what. Faults 5 and 6 are mended in every run of "
-    "this project, 7 is not reproduced, and 8 is met by the images held out."
-)
-
-
-def faults(runs: dict[str, Run]) -> list[tuple[str, str, str, str]]:
-    """What each fault of the specification's §6 costs, in held-out accuracy, a row each.
+def faults(runs: dict[str, Run]) -> str:
+    """What each fault of docs/experiment.md §6 costs, in held-out accuracy.
 
     Args:
         runs: of the experiments and of the presets.
@@ -92,7 +83,7 @@ def faults(runs: dict[str, Run]) -> list[tuple[str, str, str, str]]:
         return f"{runs[name].metrics['held_out_accuracy']:.1%}"
 
     low, high = wilson_interval(12, 20)
-    return [
+    rows = [
         row("1. stale hidden state, manual", "published-manual", "ordered-manual", ""),
         row("1. stale hidden state, auto", "published-auto", "ordered-auto", ""),
         row(
@@ -121,34 +112,32 @@ def faults(runs: dict[str, Run]) -> list[tuple[str, str, str, str]]:
         ("8. 20 test images", "–", "–", f"12 right of 20 may be {low:.0%}–{high:.0%}"),
         row("the Numpy post's inner product", "numpy-inner", "numpy-outer", ""),
     ]
+    return markdown(("fault", "held out, with it", "held out, without it", "remark"), rows)
 
 
-def write(runs: dict[str, Run], presets: dict[str, Run]) -> None:
-    """Writes results/README.md and results/table.md.
-
-    Args:
-        runs: of the experiments on the post's task.
-        presets: of the presets.
-    """
-    (RESULTS / "table.md").write_text(short_table(runs))
-    (RESULTS / "README.md").write_text(
-        "# Results\n\n"
-        "Written by `make results`, which runs every command below. A step is one training image. "
-        "Milliseconds differ from run to run, all else does not.\n\n"
-        f"{whole_table(runs)}\n"
-        "`descend` subtracts the synthetic gradients instead of adding them, `lr_rec-0` leaves the "
-        "RNN as it is drawn, and `one-rate` compares hand-written back-propagation through time "
-        "with automatic differentiation at one learning rate for everything.\n\n"
-        "## What each fault costs\n\n"
-        "The faults are those of the post's program (see the main README); the figures are those "
-        f"of the rows above, and of threes against eights below. {FAULTS_SAY}\n\n"
-        f"{markdown(FAULTS_HEADER, faults(runs | presets))}\n"
-        "## Threes against eights\n\n"
-        "A harder task, on which the time boxes do learn: see "
-        "[the study of it](studies/synthetic/README.md).\n\n"
-        f"{whole_table(presets)}"
+def finding(runs: dict[str, Run]) -> str:
+    """What the order of reads and writes is worth, in a sentence."""
+    right = {name: f"{run.metrics['held_out_accuracy']:.1%}" for name, run in runs.items()}
+    return (
+        f"Of the {runs['published-auto'].metrics['held_out_total']:,} images that the post never "
+        f"looks at, manual and auto get {right['published-manual']} and {right['published-auto']} "
+        f"right as posted, {right['ordered-manual']} and {right['ordered-auto']} with the order "
+        "stated.\n"
     )
 
 
 if __name__ == "__main__":
-    write(read_all(EXPERIMENTS), read_all(PRESETS))
+    experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
+    (RESULTS / "finding.md").write_text(finding(experiments))
+    (RESULTS / "table.md").write_text(short_table(experiments))
+    (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
+    (RESULTS / "README.md").write_text(
+        "# Results\n\n"
+        "Written by `make results`, which runs every command below. A step is one training image. "
+        "Milliseconds differ from run to run, all else does not. What it all means: "
+        "[docs/what-happened.md](../docs/what-happened.md).\n\n"
+        f"{whole_table(experiments)}\n"
+        "Threes against eights, a harder task, on which the time boxes do learn "
+        "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
+        f"{whole_table(presets)}"
+    )

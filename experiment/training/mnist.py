@@ -1,4 +1,4 @@
-"""The two t10k files of MNIST → checked arrays → the post's split (specification §1)."""
+"""The two t10k files of MNIST → checked arrays → the post's split (docs/experiment.md §1)."""
 
 import gzip
 import hashlib
@@ -162,7 +162,7 @@ def split(data: Data, settings: Settings) -> Split:
             `train_images`, how many come next. The rest is held out.
 
     Returns:
-        The split. Source: specification §1.
+        The split. Source: docs/experiment.md §1.
 
     Raises:
         UserError: there are fewer images than asked for, or none of a digit.

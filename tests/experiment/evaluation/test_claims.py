@@ -32,7 +32,7 @@ def test_one_run_judges_its_own_claims():
 
 
 def test_both_runs_judge_all():
-    # What the specification, §5, says of the post's program.
+    # What docs/experiment.md §5 says of the post's program.
     assert verdicts(judge_both(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
         REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
     ]  # fmt: skip

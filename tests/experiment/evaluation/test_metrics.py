@@ -12,7 +12,7 @@ SHA_256 = {"labels": "abc"}
 
 
 def test_wilson_interval():
-    # The specification's 12 of 20 (§6, fault 8), and Newcombe's (1998) 81 of 263 and 0 of 20.
+    # The 12 of 20 of docs/experiment.md §6, fault 8, and Newcombe's (1998) 81 of 263 and 0 of 20.
     assert wilson_interval(12, 20) == pytest.approx((0.39, 0.78), abs=0.005)
     assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson_interval(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)

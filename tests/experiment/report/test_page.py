@@ -42,7 +42,7 @@ def test_the_shift_is_what_the_predictions_show(name):
         )
         in text
     )
-    # The specification's figures, §5.
+    # The figures of docs/experiment.md §5.
     expected = {
         "published-auto": (0.488, 0.607),
         "published-manual": (0.513, 0.682),

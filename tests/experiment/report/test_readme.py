@@ -1,26 +1,103 @@
-import re
+"""README, docs/ and the notebook are up to date, and their links lead somewhere."""
 
+import re
+import subprocess
+
+import pytest
 from conftest import PROJECT
 
-from experiment.report.readme import filled
+from experiment.report.readme import (
+    NOTEBOOK,
+    PAGES,
+    filled,
+    filled_notebook,
+    repository,
+)
+
+TRACKED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+    cwd=PROJECT, capture_output=True, text=True, check=True,
+).stdout.splitlines()  # fmt: skip
+TEXTS = [PROJECT / name for name in TRACKED if name.endswith((".py", ".md", ".j2", ".toml"))]
+WITH_LINKS = [*PAGES, PROJECT / "CONTRIBUTING.md", PROJECT / "results" / "README.md"]
 
 
-def test_the_readme_shows_the_committed_results():
-    readme = (PROJECT / "README.md").read_text()
-    assert "<!-- results/claims.md -->" in readme
-    assert "<!-- results/table.md -->" in readme
-    assert "<!-- results/bench.md -->" in readme
-    assert filled(readme) == readme
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_show_the_committed_results(page):
+    text = page.read_text()
+    assert filled(text, repository()) == text
 
 
-def test_the_readme_s_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", (PROJECT / "README.md").read_text()):
-        assert (PROJECT / target).exists(), target
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [
+        ("README.md", "results/claims.md"),
+        ("docs/what-happened.md", "results/table.md"),
+        ("docs/synthetic-gradients.md", "results/studies/synthetic/table.md"),
+        ("docs/speed.md", "results/bench.md"),
+        ("docs/robustness.md", "results/faults.md"),
+    ],
+)
+def test_what_a_page_shows_is_on_it(page, file):
+    assert (PROJECT / file).read_text() in (PROJECT / page).read_text()
 
 
-def test_the_readme_s_tests_exist():
-    readme = (PROJECT / "README.md").read_text()
-    names = re.findall(r"`(test_fault_\w+)`", readme)
+def test_the_readme_is_short():
+    assert len((PROJECT / "README.md").read_text().splitlines()) <= 120
+
+
+def anchors(path):
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text()
+    targets = re.findall(r"\]\(([^)]+)\)|^\[[^\]]+\]: (.*)$", text, re.MULTILINE)
+    for target in (inline or reference for inline, reference in targets):
+        if re.match("https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        found = (page.parent / path) if path else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_what_cites_the_experiment_cites_a_part_that_is_there(path):
+    sections = set(
+        re.findall(r"^## (\d+a?)\. ", (PROJECT / "docs/experiment.md").read_text(), re.M)
+    )
+    text = path.read_text()
+    assert not re.search(r"[Ss]pecification.{0,3} §", text)
+    if path.suffix != ".md":
+        cited = re.findall(r"(.{0,18})§(\w+)", text)
+        assert all(before.endswith("experiment.md ") and n in sections for before, n in cited), (
+            cited
+        )
+    for number in re.findall(r"experiment\.md\)? §(\w+)", text):
+        assert number in sections
+
+
+def test_the_tests_of_the_faults_exist():
+    names = re.findall(r"`(test_fault_\w+)`", (PROJECT / "docs" / "what-happened.md").read_text())
     faults = (PROJECT / "tests" / "test_faults.py").read_text()
     assert names == re.findall(r"def (test_fault_\w+)\(", faults)
     assert len(names) == 8
+
+
+def test_there_is_no_badge_before_the_project_has_a_place():
+    readme, notebook = (PROJECT / "README.md").read_text(), NOTEBOOK.read_text()
+    address = repository()
+    assert ("colab-badge" in readme) == ("colab-badge" in notebook) == (address is not None)
+    assert filled_notebook(notebook, address) == notebook
+    for text in (filled(readme, None), filled_notebook(notebook, None)):
+        assert "colab-badge" not in text
+    there = "https://github.com/someone/something"
+    opens = "https://colab.research.google.com/github/someone/something/blob/main/notebooks/"
+    assert f"]({opens}{NOTEBOOK.name})\n" in filled(readme, there)
+    text = filled_notebook(notebook, there)
+    assert f"]({opens}{NOTEBOOK.name})" in text
+    assert f"REPOSITORY = '{there}'" in text
