@@ -8,7 +8,7 @@
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the notebook in JupyterLab
 # make outputs      run the notebook and keep what it shows in it
-# make lint         check style and types
+# make lint         check style, types and which way imports run
 # make setup        make the environment, nothing else
 # make traces       render the recorded runs in the post's format
 # make lock         lock newer versions of the dependencies
@@ -57,6 +57,7 @@ lint: setup-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: setup-dev
 	$(BIN)/python -m benchmarks.speed
@@ -70,9 +71,11 @@ studies: setup
 results: studies
 	$(BIN)/python -m experiment.report.experiments
 	$(BIN)/python -m experiment.report.tables
+	$(BIN)/python -m experiment.report.pictures
+	$(BIN)/python -m experiment.report.diagram
 	$(BIN)/python -m experiment.report.claims results
-	$(BIN)/python -m experiment.report.page
 	$(BIN)/python -m experiment.report.readme
+	$(BIN)/python -m experiment.report.page
 
 setup: $(VENV)/.ready
 setup-look: $(VENV)/.ready-look

@@ -2,8 +2,9 @@
 
 Nine assignments a step, each `assign(w, w ± rate · product)`: the product of a transposed row and a
 row, times the rate, added to the variable, assigned. Nothing is merged, nothing is done in place,
-and nothing is ordered (docs/experiment.md §6, faults 1 and 6): with one thread between operations
-it runs as the recorded run did, with more its numbers vary.
+and nothing is ordered (docs/experiment.md §6, faults 1 and 6), so that on today's TensorFlow its
+numbers vary from run to run, with one thread too; when all reads come first and no update is lost
+they are those of the recorded run.
 """
 
 import tensorflow.compat.v1 as tf

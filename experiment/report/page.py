@@ -100,19 +100,20 @@ def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
     parser.add_render_rule("image", lambda self, *arguments: image(*arguments))
     tokens = parser.parse(re.sub(r"<!-- .*? -->\n", "\n", text))
     header: list[str] = []
-    heading = ""
+    heading, tables, column = "", 0, 0
     for token, following in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1]) + 1}"
             heading = following.content or heading
         elif token.type == "table_open":
             # Where it is too wide it scrolls, by keys too.
-            token.attrs |= {"tabindex": "0", "role": "region", "aria-label": f"{heading}, table"}
+            tables += 1
+            label = f"{heading}, table {tables}"
+            token.attrs |= {"tabindex": "0", "role": "region", "aria-label": label}
             header = []
         elif token.type == "th_open":
             header.append(following.content)
             token.attrSet("scope", "col")
-            column = 0
         elif token.type == "tr_open":
             column = 0
         elif token.type == "td_open":
