@@ -20,6 +20,15 @@ POST = {
     "C5": "manual does better on them than auto",
     "C6": "auto: gradient descent, rate 0.1",
 }
+# What has to be run to judge them.
+JUDGED_BY = {
+    "C1": "--mode=manual",
+    "C2": "make reproduce",
+    "C3": "make bench",
+    "C4": "--mode=auto",
+    "C5": "make reproduce",
+    "C6": "--mode=auto",
+}
 
 
 class Claim(NamedTuple):
@@ -30,77 +39,52 @@ class Claim(NamedTuple):
     verdict: str
 
 
-def _verdict(holds: bool) -> str:
-    return REPRODUCED if holds else NOT_REPRODUCED
-
-
-def _cost(metrics: dict[str, Any]) -> str:
-    return f"{metrics['cost_first']:.3f} → {metrics['cost_last']:.3f}"
-
-
-def _right(metrics: dict[str, Any]) -> str:
-    return f"{metrics['test_correct']} of {metrics['test_total']} right"
-
-
-def judge(metrics: dict[str, Any]) -> list[Claim]:
-    """The claims as one run shows them, C1 to C6.
+def judge(
+    manual: dict[str, Any] | None,
+    auto: dict[str, Any] | None,
+    ms_per_step: dict[str, float] | None = None,
+) -> list[Claim]:
+    """The claims as a manual run, an auto run and the benchmark show them, C1 to C6.
 
     Args:
-        metrics: of the run.
+        manual: metrics of the manual run, if there is one.
+        auto: metrics of the auto run, if there is one.
+        ms_per_step: the benchmark's milliseconds per step, if it has been run.
 
     Returns:
-        The six claims; those that need another run are not judged, and say which command does it.
+        The six claims; those that need what is not there are not judged, and say what brings it.
     """
-    manual = metrics["mode"] == "manual"
-    other = "auto" if manual else "manual"
-    elsewhere = f"not judged: run --mode={other}"
-    c1 = Claim(
-        "C1", f"cost {_cost(metrics)}", _verdict(metrics["cost_last"] < metrics["cost_first"])
-    )
-    c2 = Claim("C2", _right(metrics), _verdict(metrics["test_total"] == 20))
-    low, high = wilson_interval(metrics["test_correct"], metrics["test_total"])
-    c4 = Claim(
-        "C4",
-        f"{_right(metrics)}, 95 % interval {low:.0%}–{high:.0%}",
+    shows: dict[str, tuple[str, bool]] = {}
+    runs = {"manual": manual, "auto": auto}
+    there = {mode: metrics for mode, metrics in runs.items() if metrics is not None}
+    right = {mode: f"{m['test_correct']} of {m['test_total']} right" for mode, m in there.items()}
+    each = ", ".join(f"{mode} {text}" for mode, text in right.items())
+    if len(right) == 1:
+        (each,) = right.values()
+    shows["C2"] = each, all(metrics["test_total"] == 20 for metrics in there.values())
+    if manual is not None:
+        first, last = manual["cost_first"], manual["cost_last"]
+        shows["C1"] = f"cost {first:.3f} → {last:.3f}", last < first
+    if auto is not None:
+        low, high = wilson_interval(auto["test_correct"], auto["test_total"])
         # Badly: as far as these images tell, it may be guessing.
-        _verdict(low <= 0.5),
-    )
-    c6 = Claim("C6", f"rate {metrics['lr_auto']:g}", _verdict(metrics["lr_auto"] == 0.1))
-    return [
-        c1 if manual else Claim("C1", "–", elsewhere),
-        c2,
-        Claim("C3", "–", "not judged: run make bench"),
-        Claim("C4", "–", elsewhere) if manual else c4,
-        Claim("C5", "–", "not judged: run make reproduce"),
-        Claim("C6", "–", elsewhere) if manual else c6,
-    ]
-
-
-def judge_both(
-    manual: dict[str, Any], auto: dict[str, Any], ms_per_step: dict[str, float] | None
-) -> list[Claim]:
-    """The claims as a manual and an auto run show them together, C1 to C6.
-
-    Args:
-        manual: metrics of the manual run.
-        auto: metrics of the auto run.
-        ms_per_step: the benchmark's milliseconds per step, if it has been run.
-    """
-    c1, *_ = judge(manual)
-    _, c2, _, c4, _, c6 = judge(auto)
-    c3 = Claim("C3", "–", "not judged: run make bench")
+        shows["C4"] = f"{right['auto']}, 95 % interval {low:.0%}–{high:.0%}", low <= 0.5
+        shows["C6"] = f"rate {auto['lr_auto']:g}", auto["lr_auto"] == 0.1
     if ms_per_step is not None:
         slow, fast = ms_per_step["feed"], ms_per_step["auto, feed"]
-        c3 = Claim(
-            "C3",
-            f"fed image by image: manual {slow:.2f} ms a step, auto {fast:.2f}",
-            _verdict(slow >= FAR_FASTER * fast),
-        )
-    each = f"manual {_right(manual)}, auto {_right(auto)}"
-    better = (
-        manual["test_correct"] / manual["test_total"] > auto["test_correct"] / auto["test_total"]
-    )
-    return [c1, Claim("C2", each, c2.verdict), c3, c4, Claim("C5", each, _verdict(better)), c6]
+        text = f"fed image by image: manual {slow:.2f} ms a step, auto {fast:.2f}"
+        shows["C3"] = text, slow >= FAR_FASTER * fast
+    if manual is not None and auto is not None:
+        shares = (metrics["test_correct"] / metrics["test_total"] for metrics in (manual, auto))
+        shows["C5"] = each, next(shares) > next(shares)
+    claims = []
+    for number, by in JUDGED_BY.items():
+        if number in shows:
+            text, holds = shows[number]
+            claims.append(Claim(number, text, REPRODUCED if holds else NOT_REPRODUCED))
+        else:
+            claims.append(Claim(number, "–", f"not judged: run {by}"))
+    return claims
 
 
 class OverSeeds(NamedTuple):
@@ -112,7 +96,7 @@ class OverSeeds(NamedTuple):
 
 def table(claims: list[Claim], study: OverSeeds | None = None) -> str:
     """The claims as a table in Markdown, with what many seeds show of them, if that is known."""
-    header = ["claim", "the post says", "this run shows", "verdict"]
+    header = ["", "the post says", "this run shows", "verdict"]
     rows = [[claim.number, POST[claim.number], claim.shows, claim.verdict] for claim in claims]
     if study is not None:
         header.append(f"over {study.seeds} seeds")
@@ -131,7 +115,8 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
             lines += [f"Settings that are not the post's: {' '.join(changes)}.", ""]
         if metrics["data_sha_256"] != SHA_256:
             lines += ["The data are not the post's.", ""]
-        lines += [table(judge(metrics))]
+        manual, auto = (metrics if metrics["mode"] == m else None for m in ("manual", "auto"))
+        lines += [table(judge(manual, auto))]
     if trace is None:
         lines += ["No published program's run is recorded at these settings."]
     else:

@@ -1,26 +1,12 @@
 """A run, whole: trained, predicted with and measured."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from experiment.evaluation import metrics, traces
 from experiment.settings import Settings
 from experiment.training.mnist import Split
 from experiment.training.outcome import START, Outcome, State
-
-
-class Found(NamedTuple):
-    """What a run found.
-
-    Attributes:
-        outcome: as it came.
-        metrics: the content of metrics.json.
-        trace: the recorded run at these settings, if there is one.
-    """
-
-    outcome: Outcome
-    metrics: dict[str, Any]
-    trace: traces.Trace | None
 
 
 def run(
@@ -31,7 +17,7 @@ def run(
     target: str = "",
     *,
     alone: bool = True,
-) -> Found:
+) -> tuple[Outcome, dict[str, Any], traces.Trace | None]:
     """Trains, predicts and measures.
 
     Args:
@@ -42,6 +28,9 @@ def run(
             `experiment.training.session.Running`; None in numpy mode, where nothing is.
         target: the TensorFlow server that the Session is on, or this process.
         alone: whether it has the machine to itself.
+
+    Returns:
+        The outcome, the content of metrics.json, and the recorded run at these settings, if any.
 
     Raises:
         UserError: the cost of an epoch is not finite, or the run cannot start there.
@@ -57,4 +46,4 @@ def run(
         threads = session.THREADS[settings.engine] if alone else 1
         outcome = session.run(settings, split, start, observe, target, threads)
     trace = traces.find(settings) if split.official else None
-    return Found(outcome, metrics.measure(settings, split, outcome, trace), trace)
+    return outcome, metrics.measure(settings, split, outcome, trace), trace

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiment.evaluation.claims import Claim, OverSeeds, judge_both, table
+from experiment.evaluation.claims import Claim, OverSeeds, judge, table
 from experiment.evaluation.files import read_metrics
 from experiment.evaluation.statistics import spread
 from experiment.report.speed import read_bench
@@ -62,7 +62,7 @@ def claims(folder: Path) -> list[Claim]:
     """
     manual, auto = (read_metrics(folder / f"published-{mode}") for mode in ("manual", "auto"))
     bench = read_bench(folder)
-    return judge_both(manual, auto, bench["ms_per_step"] if bench else None)
+    return judge(manual, auto, bench["ms_per_step"] if bench else None)
 
 
 if __name__ == "__main__":

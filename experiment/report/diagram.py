@@ -62,7 +62,8 @@ def draw(figure: Figure) -> None:
     axes = figure.add_subplot()
     axes.set(xlim=(0, 11.4), ylim=(-0.4, 4.7))
     axes.set_axis_off()
-    solid, guess = {"color": "#000000"}, {"color": BLUE, "linestyle": "--"}
+    solid: dict[str, Any] = {"color": "#000000"}
+    guess: dict[str, Any] = {"color": BLUE, "linestyle": "--"}
     for k in (1, 2):
         (x, y), (_, above) = BOXES[k], MODULES[k]
         box(axes, (x, y), f"time box {k}\na{k} = tanh(z{k})", edgecolor="#000000")

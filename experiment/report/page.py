@@ -113,7 +113,10 @@ def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
             header = []
         elif token.type == "th_open":
             header.append(following.content)
-            token.attrSet("scope", "col")
+            # A column may have no title; a heading must.
+            token.tag = "th" if following.content else "td"
+        elif token.type == "th_close":
+            token.tag = "th" if header[-1] else "td"
         elif token.type == "tr_open":
             column = 0
         elif token.type == "td_open":

@@ -95,7 +95,7 @@ def summary(report: dict[str, Any]) -> str:
             markdown(
                 ("program", "against", "ms per step", "the time grows with the power"), growth
             ),
-            markdown(("once", "it takes"), once),
+            markdown(("once", ""), once),
         )
     )
 

@@ -145,7 +145,7 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
     for name in keep:
         # In both, not moved: whenever this ends, the one of this name has it all.
         if (target / name).exists():
-            shutil.copytree(target / name, new / name, symlinks=True, copy_function=_link)
+            shutil.copytree(target / name, new / name, symlinks=True)
     flush(new)
     if not target.exists():
         new.rename(target)
@@ -157,14 +157,6 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
             new.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     flush_entry(target.parent)
-
-
-def _link(source: str, target: str) -> None:
-    """Gives a file one more name, where the system can; else copies it."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -197,14 +197,14 @@ def _work(pipe: Connection, address: str | None) -> None:
                 split = mnist.split(data, settings)
                 if address is not None:
                     _connect(address)
-                found = run(
+                _, measured, _ = run(
                     settings,
                     split,
                     observe=lambda history, running: pipe.send(None),
                     target=f"grpc://{address}" if address is not None else "",
                     alone=False,
                 )
-                pipe.send(found.metrics)
+                pipe.send(measured)
             except (UserError, LostError) as error:
                 pipe.send(error)
             except tf.errors.OpError as error:

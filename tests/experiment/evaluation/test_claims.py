@@ -3,7 +3,7 @@ import json
 import pytest
 from conftest import PROJECT
 
-from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, judge, judge_both
+from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, judge
 from experiment.report.claims import over_seeds
 from experiment.settings import Settings, changed
 
@@ -20,11 +20,11 @@ def verdicts(claims):
 
 
 def test_one_run_judges_its_own_claims():
-    first, second, *rest = verdicts(judge(MANUAL))
+    first, second, *rest = verdicts(judge(MANUAL, None))
     assert (first, second) == (REPRODUCED, REPRODUCED)
     assert [verdict.partition(":")[0] for verdict in rest] == ["not judged"] * 4
     assert "--mode=auto" in rest[1]
-    first, second, third, fourth, fifth, sixth = verdicts(judge(AUTO))
+    first, second, third, fourth, fifth, sixth = verdicts(judge(None, AUTO))
     assert "--mode=manual" in first
     assert (second, fourth, sixth) == (REPRODUCED, REPRODUCED, REPRODUCED)
     assert "make bench" in third
@@ -33,7 +33,7 @@ def test_one_run_judges_its_own_claims():
 
 def test_both_runs_judge_all():
     # What docs/experiment.md §5 says of the post's program.
-    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
+    assert verdicts(judge(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
         REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
     ]  # fmt: skip
 
@@ -43,14 +43,14 @@ def test_both_runs_judge_all():
     [({"test_correct": 20}, 4), ({"test_total": 30}, 2), ({"lr_auto": 0.2}, 6)],
 )
 def test_auto_claims_can_fail(change, number):
-    assert verdicts(judge({**AUTO, **change}))[number - 1] == NOT_REPRODUCED
+    assert verdicts(judge(None, {**AUTO, **change}))[number - 1] == NOT_REPRODUCED
 
 
 def test_manual_claims_can_fail():
-    assert verdicts(judge({**MANUAL, "cost_last": 17.0}))[0] == NOT_REPRODUCED
-    assert verdicts(judge_both(MANUAL, AUTO, {"feed": 1.0, "auto, feed": 0.9}))[2] == NOT_REPRODUCED
-    assert verdicts(judge_both(MANUAL, AUTO, None))[2] == "not judged: run make bench"
-    assert verdicts(judge_both({**MANUAL, "test_correct": 13}, AUTO, None))[4] == REPRODUCED
+    assert verdicts(judge({**MANUAL, "cost_last": 17.0}, None))[0] == NOT_REPRODUCED
+    assert verdicts(judge(MANUAL, AUTO, {"feed": 1.0, "auto, feed": 0.9}))[2] == NOT_REPRODUCED
+    assert verdicts(judge(MANUAL, AUTO, None))[2] == "not judged: run make bench"
+    assert verdicts(judge({**MANUAL, "test_correct": 13}, AUTO, None))[4] == REPRODUCED
 
 
 def test_the_claims_over_the_seeds_of_the_study():
