@@ -28,7 +28,6 @@ def run(
     split: Split,
     start: State = START,
     observe: Callable[..., None] = lambda history, running: None,
-    target: str = "",
     *,
     alone: bool = True,
 ) -> Found:
@@ -40,12 +39,10 @@ def run(
         start: where it starts.
         observe: called before the first epoch and after each, with the history so far and what is
             `experiment.training.session.Running`; None in numpy mode, where nothing is.
-        target: the TensorFlow server that the Session is on, or this process.
         alone: whether it has the machine to itself.
 
     Raises:
         UserError: the cost of an epoch is not finite, or the run cannot start there.
-        tf.errors.OpError: the server is lost.
     """
     if settings.mode == "numpy":
         from experiment.training import numpy_session
@@ -55,6 +52,6 @@ def run(
         from experiment.training import session  # which imports TensorFlow
 
         threads = session.THREADS[settings.engine] if alone else 1
-        outcome = session.run(settings, split, start, observe, target, threads)
+        outcome = session.run(settings, split, start, observe, threads)
     trace = traces.find(settings) if split.official else None
     return Found(outcome, metrics.measure(settings, split, outcome, trace), trace)

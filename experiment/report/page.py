@@ -97,7 +97,7 @@ class Shown(NamedTuple):
 
 def shown(results: Path, name: str) -> Shown:
     """What the study of this name shows."""
-    study = definition.read(STUDIES / f"{name}.ini")
+    study = definition.read(STUDIES / f"{name}.toml")
     figure, called = definition.ACCURACY[study.images]
     accuracy = summary.figures(runs.read(results / "studies" / name), figure)
     label = f"{called}: the share of images right in every run of the study {name}"
