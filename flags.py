@@ -156,8 +156,8 @@ _SCHEDULER = re.compile(r"(tcp|tls)://([^\s:/,\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{
 
 
 def _is_scheduler(text: str | None) -> bool:
-    found = _SCHEDULER.fullmatch(text or "tls://host:1")
-    return found is not None and 1 <= int(found[3]) < 2**16
+    found = _SCHEDULER.fullmatch(text) if text is not None else None
+    return text is None or (found is not None and 1 <= int(found[3]) < 2**16)
 
 
 flags.register_validator("study", lambda text: text != "", "must name the file of a study")

@@ -43,9 +43,9 @@ DEFAULTS = {
         "worker-saturation": 1.0,
         "work-stealing": False,
     },
+    "deploy": {"lost-worker-timeout": "300s"},  # One that starts anew on a slow machine is not.
     "nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}},
 }
-TLS = ("CA_FILE", "CLIENT__CERT", "CLIENT__KEY")
 CONNECT = 10  # seconds
 GOES_ON = "and the same command goes on"
 
@@ -113,7 +113,7 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
     if dashboard and importlib.util.find_spec("bokeh") is None:
         raise UserError("--dashboard needs the package bokeh: call make setup-look")
     dask.config.update_defaults({"distributed": DEFAULTS})
-    for name in ("distributed", "distributed.client"):
+    for name in ("distributed", "distributed.client", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     security = _security(scheduler)
     # SIGINT is for this thread: those that Dask begins, and their processes, keep it blocked.
@@ -153,8 +153,10 @@ def _security(scheduler: str | None) -> Security | None:
     try:
         context = security.get_connection_args("client")["ssl_context"]
         if url.scheme == "tls" and context is None:
-            names = ", ".join(f"DASK_DISTRIBUTED__COMM__TLS__{end}" for end in TLS)
-            raise UserError(f"--scheduler={scheduler} needs certificates: set {names}")
+            raise UserError(
+                f"--scheduler={scheduler} needs certificates: name them in Dask's configuration, "
+                "distributed.comm.tls.ca-file, client.cert and client.key"
+            )
         socket.create_connection((url.hostname, url.port), CONNECT).close()
     except (OSError, UnicodeError) as error:  # a UnicodeError: a name that no host can have
         raise UserError(
