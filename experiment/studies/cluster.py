@@ -70,16 +70,24 @@ def on_workers(
     if not jobs:
         return
     with _client(scheduler, dashboard=dashboard) as client:
-        plugin = Plugin(data, local=scheduler is None)
+        plugin = Plugin(data, [job.settings for job in jobs], local=scheduler is None)
+        name = plugin.name
+
+        def run(number: int) -> dict[str, Any]:
+            # This function goes by value: the scheduler reads it, and may not have this project.
+            from experiment.studies.cluster import measure
+
+            return measure(name, number)
+
         try:
-            client.register_plugin(plugin, name=plugin.name)
+            client.register_plugin(plugin, name=name)
         except (OSError, ImportError, AttributeError) as error:
             raise UserError(
                 f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
             ) from None
         futures = {
-            client.submit(_run, plugin.name, job.settings, pure=False, priority=-i): job
-            for i, job in enumerate(jobs)
+            client.submit(run, number, pure=False, priority=-number): job
+            for number, job in enumerate(jobs)
         }
         try:
             for future in as_completed(list(futures), loop=client.loop):
@@ -88,7 +96,7 @@ def on_workers(
             if scheduler:
                 # Where it is lost, so is the plugin.
                 with contextlib.suppress(OSError, ValueError):
-                    client.unregister_worker_plugin(plugin.name)
+                    client.unregister_worker_plugin(name)
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
     except KilledWorker:
         raise UserError(f"{run}: every worker that began it died or hung") from None
     except (NoWorkerError, NoValidWorkerError):
-        raise UserError(f"no worker is left: start some, {GOES_ON}") from None
+        raise UserError(f"there is no worker: start one, {GOES_ON}") from None
     except CancelledError:
         raise UserError(f"the scheduler is lost: start it again, {GOES_ON}") from None
     return measured
@@ -126,7 +134,8 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
                     threads_per_worker=1,
                     security=True,
                     memory_limit=None,
-                    dashboard_address="127.0.0.1:0" if dashboard else None,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": dashboard},
                     silence_logs=logging.CRITICAL,
                 )
             )
@@ -170,10 +179,13 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
 
     Attributes:
         name: under which the workers know it; no other command has it.
-        data: that the runs use; there once a worker is set up.
+        data, settings: of the runs; there once a worker is set up.
     """
 
-    def __init__(self, data: mnist.Data, *, local: bool) -> None:
+    data: mnist.Data
+    settings: list[Settings]
+
+    def __init__(self, data: mnist.Data, settings: list[Settings], *, local: bool) -> None:
         self.name = f"study-{uuid.uuid4().hex}"
         self._local = local
         self._versions = _versions()
@@ -181,14 +193,14 @@ class Plugin(WorkerPlugin):  # type: ignore[misc]
             dask.config.get("distributed.scheduler.worker-ttl")
         )
         # Packed: another NumPy, which is to be refused, may not be able to read them.
-        self._packed = pickle.dumps(data)
+        self._packed = pickle.dumps((data, settings))
 
     def setup(self, worker: Any) -> None:
         """Makes a worker ready. Raises a UserError if it would round otherwise."""
         self.check(worker.address)
         fix_rounding()
         import_tensorflow()
-        self.data: mnist.Data = pickle.loads(self._packed)
+        self.data, self.settings = pickle.loads(self._packed)
 
     def teardown(self, worker: Any) -> None:
         """Ends a worker of this command at once, in the middle of a run too."""
@@ -222,8 +234,8 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _run(name: str, settings: Settings) -> dict[str, Any]:
-    """Does a run, on a worker that has the plugin of this name: the content of its metrics.json."""
+def measure(name: str, number: int) -> dict[str, Any]:
+    """Does a run of the plugin of this name, on a worker: the content of its metrics.json."""
     from experiment.evaluation.run import run
 
     worker = get_worker()
@@ -231,6 +243,7 @@ def _run(name: str, settings: Settings) -> dict[str, Any]:
     plugin.check(worker.address)  # Dask gives runs to a late worker though its set-up failed.
     plugin.alive()
     try:
+        settings = plugin.settings[number]
         split = mnist.split(plugin.data, settings)
         return run(settings, split, observe=plugin.alive, alone=False).metrics
     finally:

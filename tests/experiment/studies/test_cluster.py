@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import PROJECT, free_port
 
@@ -202,7 +203,8 @@ def test_ctrl_c_ends_the_study_and_it_goes_on(study, whole, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
-    _, line = stderr.splitlines()
+    *bar, line = stderr.splitlines()
+    assert all(part.startswith("small:") for part in bar if part)
     assert "the same command goes on" in line
     wait_for(lambda: not processes(process))
     goes_on(study(), tmp_path, whole, runs(tmp_path))
@@ -257,9 +259,8 @@ def certified(folder):
     )  # fmt: skip
     pair = {"cert": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
     tls = {"ca-file": pair["cert"], "scheduler": pair, "worker": pair, "client": pair}
-    scheduler = {"allowed-failures": 2, "no-workers-timeout": "2s"}
     path = folder / "dask.yaml"  # JSON is YAML.
-    path.write_text(json.dumps({"distributed": {"comm": {"tls": tls}, "scheduler": scheduler}}))
+    path.write_text(json.dumps({"distributed": {"comm": {"tls": tls}}}))
     return {"DASK_CONFIG": str(path)}
 
 
@@ -357,6 +358,19 @@ def test_a_worker_with_threads_of_numpy_is_refused(study, project, config):
 
 
 def test_no_workers_are_named(study, config):
-    with scheduler(config) as (address, _):
+    patience = {"DASK_DISTRIBUTED__SCHEDULER__NO_WORKERS_TIMEOUT": "1s"}
+    with scheduler({**config, **patience}) as (address, _):
         line = last_line(study(f"--scheduler={address}", **config), 1)
-    assert "no worker is left: start some" in line
+    assert "there is no worker: start one" in line
+
+
+def test_a_study_is_open_to_its_machine_alone(study, tmp_path):
+    process = study()
+    wait_for(lambda: runs(tmp_path), process)
+    open_to = {
+        connection.laddr.ip
+        for pid in processes(process)
+        for connection in psutil.Process(pid).net_connections()
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert open_to == {"127.0.0.1"}
