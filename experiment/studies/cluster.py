@@ -28,6 +28,7 @@ from distributed import (
     as_completed,
     get_worker,
 )
+from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from experiment.settings import PROJECT, Settings, UserError
@@ -110,7 +111,7 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
         raise UserError(f"{run}: every worker that began it died or hung") from None
     except (NoWorkerError, NoValidWorkerError):
         raise UserError(f"there is no worker: start one, {GOES_ON}") from None
-    except CancelledError:
+    except (CancelledError, CommClosedError):
         raise UserError(f"the scheduler is lost: start it again, {GOES_ON}") from None
     return measured
 

@@ -140,7 +140,10 @@ def end(process):
     for pid in processes(process):
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
 
 
 def last_line(process, status):
@@ -239,7 +242,7 @@ def dask(*arguments, folder="/", **environment):
     process = subprocess.Popen(
         [sys.executable, "-m", "dask", *arguments],
         cwd=folder, env={**os.environ, **environment}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         yield process
