@@ -66,7 +66,7 @@ traces: setup
 	$(BIN)/python -m experiment.report.logs
 
 studies: setup
-	for file in presets/studies/*.ini; do $(BIN)/python reproduce.py --study=$$file || exit; done
+	for file in presets/studies/*.toml; do $(BIN)/python reproduce.py --study=$$file || exit; done
 
 results: studies
 	$(BIN)/python -m experiment.report.experiments

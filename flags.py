@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from absl import flags, logging
 
@@ -130,57 +131,37 @@ _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
     "study",
     None,
-    "File of a study, such as presets/studies/claims.ini: experiments, each with its flags, to be "
+    "File of a study, such as presets/studies/claims.toml: experiments, each with its flags, to be "
     "run over many seeds. Goes on where it was cut off; writes <results_dir>/studies/<name>/.",
     **_STUDIES,
 )
 
 flags.DEFINE_string(
-    "workers",
+    "scheduler",
     None,
-    "With --study: the TensorFlow servers that do its runs, host:port,host:port and so on, each "
-    "started with --serve; without it, this machine does them.",
+    "With --study: the Dask whose workers do its runs, tls://host:8786, or tcp:// on this machine; "
+    "without it, the cores of this machine do them. docs/studies.md shows how to start one.",
     **_STUDIES,
 )
-flags.DEFINE_string(
-    "serve",
-    None,
-    "Be such a server: --serve=:port for programs on this machine, --serve=0.0.0.0:port for all "
-    "who can reach it. They can do with it what they like: it asks nobody for a password, and "
-    "nothing is encrypted.",
+flags.DEFINE_boolean(
+    "insecure",
+    False,
+    "Take tcp:// to another machine too, where whoever reaches the port can run what he likes.",
     **_STUDIES,
 )
-_PORT_MAX = 2**16 - 1
-# TensorFlow's server listens on every address of its machine; experiment/studies/server.py can
-# restrict that to this machine, not to one network among others.
-_LOOPBACK, _EVERYWHERE = ("localhost", "127.0.0.1"), "0.0.0.0"
+flags.DEFINE_boolean(
+    "dashboard", False, "With --study: say where Dask shows what its workers do.", **_STUDIES
+)
+_SCHEDULER = re.compile(r"(tcp|tls)://([^\s:/,\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", re.ASCII)
 
 
-def _address(text: str) -> tuple[str, int] | None:
-    """The host, which may be empty, and the port; None if it is no address."""
-    found = re.fullmatch(r"([^\s:/,]*):([0-9]{1,5})", text, re.ASCII)
-    if found is None or not 1 <= int(found[2]) <= _PORT_MAX:
-        return None
-    return found[1], int(found[2])
-
-
-def _are_workers(text: str | None) -> bool:
-    found = [_address(part) for part in text.split(",")] if text is not None else []
-    return all(address is not None and address[0] != "" for address in found)
-
-
-def _is_to_serve(text: str | None) -> bool:
-    if text is None:
-        return True
-    address = _address(text)
-    return address is not None and address[0] in ("", *_LOOPBACK, _EVERYWHERE)
+def _is_scheduler(text: str | None) -> bool:
+    found = _SCHEDULER.fullmatch(text) if text is not None else None
+    return text is None or (found is not None and 1 <= int(found[3]) < 2**16)
 
 
 flags.register_validator("study", lambda text: text != "", "must name the file of a study")
-flags.register_validator("workers", _are_workers, "must be like host:2222,host:2223")
-flags.register_validator(
-    "serve", _is_to_serve, "must be like :2222, for this machine alone, or 0.0.0.0:2222"
-)
+flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:8786")
 
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
@@ -235,13 +216,16 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
             if values[name].value != values[name].default:
                 raise UserError(f"--{name}={values[name].value} makes no sense here: {reason}")
 
-    if values.serve:
-        fields = (field.name for field in dataclasses.fields(Settings))
-        for name in (*fields, "study", "workers"):
-            if values[name].present:
-                raise UserError(f"--{name} makes no sense with --serve: leave it out")
-    if values.workers and not values.study:
-        raise UserError("--workers makes no sense without --study: name a study, or leave it out")
+    for name in ("scheduler", "insecure", "dashboard"):
+        if values[name].present and not values.study:
+            raise UserError(f"--{name} makes no sense without --study: name one, or leave it out")
+    url = urlsplit(values.scheduler or "")
+    local = url.hostname in ("localhost", "127.0.0.1", "::1")
+    if url.scheme == "tcp" and not (local or values.insecure):
+        raise UserError(
+            f"--scheduler={values.scheduler} is open to whoever reaches it: use tls://, or add "
+            "--insecure if that is meant"
+        )
     if values.study:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
@@ -283,15 +267,15 @@ def study() -> Path | None:
     return Path(flags.FLAGS.study) if flags.FLAGS.study else None
 
 
-def workers() -> list[str]:
-    """The addresses that `--workers` names."""
-    return flags.FLAGS.workers.split(",") if flags.FLAGS.workers else []
+def scheduler() -> str | None:
+    """The address that `--scheduler` names."""
+    address: str | None = flags.FLAGS.scheduler
+    return address
 
 
-def serve() -> tuple[str, int] | None:
-    """The host and the port that `--serve` names; without a host it is this machine alone."""
-    address = _address(flags.FLAGS.serve) if flags.FLAGS.serve else None
-    return (address[0] or _LOOPBACK[0], address[1]) if address else None
+def dashboard() -> bool:
+    """Whether `--dashboard` is given."""
+    return bool(flags.FLAGS.dashboard)
 
 
 def verbose() -> bool:

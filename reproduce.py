@@ -26,17 +26,13 @@ def main() -> None:
 
     settings = flags.parse(sys.argv)
     fix_rounding()
-    address = flags.serve()
-    if address is not None:
-        do_serve(*address)
-        return
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment.storage.checkpoint import Checkpoints
     from experiment.storage.folder import resolved
 
     study_file = flags.study()
     if study_file is not None:
-        do_study(study_file, settings, flags.workers())
+        do_study(study_file, settings, flags.scheduler(), dashboard=flags.dashboard())
         return
     checkpoints = Checkpoints(resolved(settings.results_dir / settings.name) / "checkpoint")
     try:
@@ -58,28 +54,19 @@ def end(interrupted: Interrupted, then: str) -> NoReturn:
     sys.exit(128 + interrupted.number)
 
 
-def do_serve(host: str, port: int) -> None:
-    """Lets studies on other machines, or on this one, use this one, until a signal comes."""
-    from experiment.studies import server
-
-    try:
-        Signals()
-        server.serve(host, port)
-    except Interrupted as interrupted:
-        sys.exit(128 + interrupted.number)
-
-
-def do_study(file: "Path", settings: "Settings", workers: list[str]) -> None:
+def do_study(file: "Path", settings: "Settings", scheduler: str | None, *, dashboard: bool) -> None:
     """Runs the experiments of a study over its seeds, and says where to read what they show."""
     import flags
-    from experiment.studies import definition, scheduler
+    from experiment.studies import definition
 
-    study = definition.read(file)
-    jobs = study.jobs(settings, flags.parse)
-    folder = settings.results_dir / "studies" / study.name
+    asked = definition.read(file)
+    jobs = asked.jobs(settings, flags.parse)
+    folder = settings.results_dir / "studies" / asked.name
+    from experiment.studies import study  # which imports Dask
+
     Signals()
     try:
-        scheduler.run(study, jobs, folder, workers)
+        study.run(asked, jobs, folder, scheduler, dashboard=dashboard)
         print(f"{(folder / 'README.md').read_text()}\nResults: {folder}", flush=True)
     except Interrupted as interrupted:
         end(interrupted, f"what is done is kept in {folder}, and the same command goes on")

@@ -1,4 +1,3 @@
-import contextlib
 import csv
 import json
 import os
@@ -50,22 +49,6 @@ def free_port():
     """A port of this machine on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
-
-
-@contextlib.contextmanager
-def served():
-    """Starts a server on this machine; its address, and its process."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, PROJECT / "reproduce.py", f"--serve=:{port}"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout.readline() == f"serving at localhost:{port}\n"
-        yield f"127.0.0.1:{port}", process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def read_costs(folder):

@@ -17,14 +17,16 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
     for flag in (
         *dataclasses.asdict(Settings()),
         "study",
-        "workers",
-        "serve",
+        "scheduler",
+        "insecure",
+        "dashboard",
         "flagfile",
         "verbosity",
     ):
         assert f"--{flag}:" in result.stdout.replace("[no]", "")
     assert "absl" in result.stderr
     assert "tensorflow" not in result.stderr
+    assert "distributed" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -79,18 +81,20 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--results_dir=", "--results_dir"),
         ("--data_dir=", "--data_dir"),
         ("--study=", "--study="),
-        ("--workers=localhost:2222", "--workers"),
-        ("--workers=:2222 --study=x.ini", "--workers=:2222"),
-        ("--workers=localhost:0 --study=x.ini", "--workers=localhost:0"),
-        ("--workers=localhost:2222,,b:2222 --study=x.ini", "--workers=localhost:2222,,b:2222"),
-        ("--workers=grpc://localhost:2222 --study=x.ini", "--workers=grpc"),
-        ("--workers= --study=x.ini", "--workers="),
-        ("--serve=2222", "--serve=2222"),
-        ("--serve=", "--serve="),
-        ("--serve=:65536", "--serve=:65536"),
-        ("--serve=192.168.0.1:2222", "--serve=192.168.0.1:2222"),
-        ("--serve=:2222", "--results_dir makes no sense with --serve"),
-        ("--serve=:2222 --workers=localhost:2222", "makes no sense with --serve"),
+        ("--scheduler=tls://host:8786", "--scheduler makes no sense without --study"),
+        ("--insecure", "--insecure makes no sense without --study"),
+        ("--dashboard", "--dashboard makes no sense without --study"),
+        ("--study=x.toml --scheduler=host:8786", "--scheduler=host:8786"),
+        ("--study=x.toml --scheduler=tls://host", "--scheduler=tls://host"),
+        ("--study=x.toml --scheduler=tls://host:0", "--scheduler=tls://host:0"),
+        ("--study=x.toml --scheduler=tls://host:65536", "--scheduler=tls://host:65536"),
+        ("--study=x.toml --scheduler=http://host:80", "--scheduler=http"),
+        ("--study=x.toml --scheduler=", "--scheduler="),
+        ("--study=x.toml --scheduler=tcp://host:8786", "--insecure"),
+        ("--study=x.toml --scheduler=tcp://192.0.2.1:8786", "--insecure"),
+        ("--study=x.toml --scheduler=tcp://host:8786 --insecure", "x.toml cannot be read"),
+        ("--study=x.toml --scheduler=tcp://localhost:8786", "x.toml cannot be read"),
+        ("--study=x.toml --scheduler=tcp://[::1]:8786", "x.toml cannot be read"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
         ("--results_dir=/dev/null/results", "cannot write to /dev/null/results ("),

@@ -33,7 +33,7 @@ def test_imports_run_one_way():
         ("experiment/storage/checkpoint.py", "experiment.evaluation.log"),
         ("experiment/evaluation/claims.py", "experiment.studies.runs"),
         ("experiment/studies/definition.py", "experiment.report.tables"),
-        ("experiment/studies/scheduler.py", "flags"),
+        ("experiment/studies/study.py", "flags"),
         ("experiment/report/page.py", "reproduce"),
     ],
 )

@@ -14,7 +14,6 @@ def run(
     split: Split,
     start: State = START,
     observe: Callable[..., None] = lambda history, running: None,
-    target: str = "",
     *,
     alone: bool = True,
 ) -> tuple[Outcome, dict[str, Any], traces.Trace | None]:
@@ -26,7 +25,6 @@ def run(
         start: where it starts.
         observe: called before the first epoch and after each, with the history so far and what is
             `experiment.training.session.Running`; None in numpy mode, where nothing is.
-        target: the TensorFlow server that the Session is on, or this process.
         alone: whether it has the machine to itself.
 
     Returns:
@@ -34,7 +32,6 @@ def run(
 
     Raises:
         UserError: the cost of an epoch is not finite, or the run cannot start there.
-        tf.errors.OpError: the server is lost.
     """
     if settings.mode == "numpy":
         from experiment.training import numpy_session
@@ -44,6 +41,6 @@ def run(
         from experiment.training import session  # which imports TensorFlow
 
         threads = session.THREADS[settings.engine] if alone else 1
-        outcome = session.run(settings, split, start, observe, target, threads)
+        outcome = session.run(settings, split, start, observe, threads)
     trace = traces.find(settings) if split.official else None
     return outcome, metrics.measure(settings, split, outcome, trace), trace

@@ -77,7 +77,7 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
         ],
     }
     for name in ("claims", "synthetic"):
-        study = definition.read(PROJECT / "presets" / "studies" / f"{name}.ini")
+        study = definition.read(PROJECT / "presets" / "studies" / f"{name}.toml")
         figure, called = definition.ACCURACY[study.images]
         accuracy = summary.figures(runs.read(results / "studies" / name), figure)
         points = partial(summary.draw_points, accuracy=accuracy)

@@ -1,16 +1,24 @@
-"""A study: every experiment of a file, over many seeds.
+"""A study: every experiment of a TOML file, over many seeds.
 
-[study]            seeds = N, for the seeds 0 to N − 1
-images = held_out or test, those that experiments are compared on
-[experiments]      name = flags; the path of a --flagfile is taken from the study's folder
-[differences]      name = the experiments that it is compared with, seed by seed
+seeds = N                       for the seeds 0 to N − 1
+images = "held_out"             or "test": those that experiments are compared on
+flags = "--flag=value"          for all experiments, after their own; may be left out
+[experiments]
+name = "--flag=value"           the path of a --flagfile is taken from the study's folder
+[grid.name]
+flags = "--flag=value"          of every row of the grid; may be left out
+lr_x = [1e-3, 1e-2]             a flag's values: a row for each, with each of every other flag
+"lr_rec lr_x" = [1e-3, 1e-2]    two flags that share a value
+[differences]
+name = "other another"          the experiments that it is compared with, seed by seed
 """
 
-import configparser
+import itertools
 import re
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiment.settings import Settings, UserError
 
@@ -19,6 +27,7 @@ ACCURACY = {
     "held_out": ("held_out_accuracy", "held out"),
     "test": ("test_accuracy", "test images"),
 }
+TABLES = ("experiments", "grid", "differences")
 
 
 class Job(NamedTuple):
@@ -36,6 +45,7 @@ class Study(NamedTuple):
         seeds: how many.
         images: `held_out` or `test`, which of them the experiments are compared on.
         experiments: the flags of each, by its name.
+        grids: the flags that make the experiments of each, by their names, by its name.
         differences: pairs of experiments; the second is subtracted from the first.
     """
 
@@ -43,6 +53,7 @@ class Study(NamedTuple):
     seeds: int
     images: str
     experiments: dict[str, list[str]]
+    grids: dict[str, dict[str, list[str]]]
     differences: list[tuple[str, str]]
 
     @property
@@ -79,31 +90,51 @@ class Study(NamedTuple):
         return [job(name, seed) for seed in range(self.seeds) for name in self.experiments]
 
 
+def _grid(name: str, axes: dict[str, list[Any]]) -> dict[str, list[str]]:
+    """The flags that make each row of a grid, by a name of their values: dni-rec1e-2-x1e-3, say."""
+    if not all(isinstance(values, list) and values for values in axes.values()):
+        raise ValueError(f"grid.{name}: each flag takes a list of values")
+    rows = {}
+    for values in itertools.product(*axes.values()):
+        row = dict(zip(axes, values, strict=True))
+        parts = [f"{key.replace('lr_', '').replace(' ', '-')}{row[key]}" for key in row]
+        rows["-".join([name, *parts])] = [
+            f"--{flag}={value}" for key, value in row.items() for flag in key.split()
+        ]
+    return rows
+
+
 def read(path: Path) -> Study:
     """Reads a study. Raises a UserError if the file is missing, or makes no sense."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # Names as they are written.
+    if path.suffix == ".ini":
+        raise UserError(f"--study={path}: a study is TOML now, as presets/studies/claims.toml is")
     try:
-        parser.read_string(path.read_text(), source=str(path))
-        seeds = parser.getint("study", "seeds")
-        images = parser["study"]["images"]
+        # Numbers stay as they are written: they are parts of names.
+        found = tomllib.loads(path.read_text(), parse_float=str)
+        if other := found.keys() - {"seeds", "images", "flags", *TABLES}:
+            raise ValueError(f"it has no use for {min(other)}")
+        seeds, images = found.get("seeds"), found.get("images")
+        own, grid, compared = (found.get(table, {}) for table in TABLES)
+        experiments = {name: flags.split() for name, flags in own.items()}
+        grids = {}
+        for name, axes in grid.items():
+            flags = axes.pop("flags", "").split()
+            grids[name] = _grid(name, axes)
+            experiments |= {row: flags + chosen for row, chosen in grids[name].items()}
         experiments = {
             name: [
-                re.sub("^--flagfile=", f"--flagfile={path.parent}/", flag) for flag in flags.split()
+                re.sub("^--flagfile=", f"--flagfile={path.parent}/", flag)
+                for flag in (*flags, *found.get("flags", "").split())
             ]
-            for name, flags in parser["experiments"].items()
+            for name, flags in experiments.items()
         }
-        differences = [
-            (name, other)
-            for name, others in parser["differences"].items()
-            for other in others.split()
-        ]
+        differences = [(name, other) for name in compared for other in compared[name].split()]
     except OSError as error:
         raise UserError(f"--study={path} cannot be read ({error.strerror})") from None
-    except (configparser.Error, KeyError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
-    if seeds < 1:
+    if not isinstance(seeds, int) or seeds < 1:
         raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
     if not experiments:
         raise UserError(f"--study={path} has no experiments")
@@ -111,4 +142,4 @@ def read(path: Path) -> Study:
         raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
     if unknown := {name for pair in differences for name in pair} - set(experiments):
         raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
-    return Study(path, seeds, images, experiments, differences)
+    return Study(path, seeds, images, experiments, grids, differences)

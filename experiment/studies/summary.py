@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from experiment.evaluation.statistics import RESAMPLES, spread
+from experiment.evaluation.statistics import RESAMPLES, Spread, few, spread
 from experiment.markdown import markdown
 from experiment.storage.folder import write_whole
 from experiment.studies.definition import ACCURACY, Study
@@ -30,12 +30,26 @@ def compared(
     return {f"{one} − {other}": accuracy[one] - accuracy[other] for one, other in study.differences}
 
 
+def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The row of each grid with the best mean on the images that the study compares on."""
+    accuracy = figures(runs, ACCURACY[study.images][0])
+    return {
+        grid: max(rows, key=lambda name: accuracy[name].mean())
+        for grid, rows in study.grids.items()
+    }
+
+
 def _mean(values: npt.NDArray[np.float64], form: str) -> str:
     """The mean of values [seeds] with its interval, or a dash where there are none."""
     if np.isnan(values).any():
         return "–"
     found = spread(values)
-    return f"{found.mean:{form}} ({found.low:{form}} to {found.high:{form}})"
+    return f"{found.mean:{form}} ({_interval(found, form)})"
+
+
+def _interval(found: Spread, form: str) -> str:
+    """Of a mean, or a dash: one seed has none."""
+    return "–" if np.isnan(found.low) else f"{found.low:{form}} to {found.high:{form}}"
 
 
 def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
@@ -48,7 +62,8 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
     figure, called = ACCURACY[study.images]
     accuracy = figures(runs, figure)
     first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
-    columns = {f"{called} right, mean (95 %)": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
+    level = "95 %, Student's t" if few(study.seeds) else "95 %"
+    columns = {f"{called} right, mean ({level})": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
     deviations = {name: spread(values).deviation for name, values in accuracy.items()}
     columns["standard deviation, points"] = {
         name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
@@ -70,16 +85,16 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         return experiments
     differences = []
     for name, by_seed in compared(study, accuracy).items():
-        found = spread(by_seed)
+        found = spread(100 * by_seed)
         differences.append(
             (
                 name,
-                f"{100 * found.mean:+.2f}",
-                f"{100 * found.low:+.2f} to {100 * found.high:+.2f}",
+                f"{found.mean:+.2f}",
+                _interval(found, "+.2f"),
                 f"{np.sum(by_seed > 0)} of {len(by_seed)}",
             )
         )
-    header = ("difference, seed by seed", f"points {called}, mean", "95 %", "the first better")
+    header = ("difference, seed by seed", f"points {called}, mean", level, "the first better")
     return f"{experiments}\n{markdown(header, differences)}"
 
 
@@ -89,18 +104,25 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     accuracy = figures(runs, name)
     text = table(study, runs)
     write_whole(folder / "table.md", text)
+    means = (
+        "Student's t" if few(study.seeds) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
+    )
+    rows = [
+        (grid, row, f"`{' '.join(study.grids[grid][row])}`")
+        for grid, row in best(study, runs).items()
+    ]
+    chosen = markdown(("grid", f"best mean, {called}", "flags"), rows) + "\n" if rows else ""
     write_whole(
         folder / "README.md",
-        f"# The study *{study.name}*: {len(next(iter(accuracy.values())))} seeds\n\n"
+        f"# The study *{study.name}*: {study.seeds} seeds\n\n"
         "Written by `make studies`. Each seed draws other initial values; the images are the same. "
-        "Means are over the seeds; their 95 % intervals are by bootstrap "
-        f"({RESAMPLES:,} resamples of the seeds), those of the differences too, which are taken "
-        "seed by seed. The cosine is that of the synthetic gradient ĝ and the true one, t, after "
-        f"the last epoch.\n\n{text}\n![{called}: accuracy of every run](points.png)\n",
+        f"Means are over the seeds; their 95 % intervals are by {means}, those of the differences "
+        "too, which are taken seed by seed. The cosine is that of the synthetic gradient ĝ and the "
+        f"true one, t, after the last epoch.\n\n{text}\n{chosen}"
+        f"![{called}: accuracy of every run](points.png)\n",
     )
     with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
-        seeds = len(next(iter(accuracy.values())))
-        figure.suptitle(f"Share of images right ({called}), {seeds} seeds")
+        figure.suptitle(f"Share of images right ({called}), {study.seeds} seeds")
         draw_points(figure, accuracy)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +65,6 @@ def run(
     split: Split,
     start: State = START,
     observe: Observer = lambda history, running: None,
-    target: str = "",
     threads: int = 1,
 ) -> Outcome:
     """Trains and predicts in one Session.
@@ -75,18 +74,16 @@ def run(
         split: the images.
         start: where it starts.
         observe: called before the first epoch and after each, with the history so far.
-        target: the TensorFlow server that the Session is on, or this process.
-        threads: inside an operation; a server has one.
+        threads: inside an operation.
 
     Returns:
         The outcome.
 
     Raises:
         UserError: the cost of an epoch is not finite, or the run cannot start there.
-        tf.errors.OpError: the server is lost.
     """
     graph = build(settings)
-    with open_session(graph, target, threads) as session:
+    with open_session(graph, threads) as session:
         initialize(session, graph, settings, split.train)
         if start.variables is not None:
             restore(session, graph, start.variables)
@@ -105,40 +102,14 @@ def run(
     return Outcome(history, test, held_out)
 
 
-def open_session(graph: Graph, target: str = "", threads: int = 1) -> tf.Session:
-    """A Session in this process, or on the TensorFlow server that is the target."""
-    return Session(target, graph=graph.graph, config=configuration(threads))
+def open_session(graph: Graph, threads: int = 1) -> tf.Session:
+    """A Session whose numbers are rounded alike everywhere.
 
-
-def configuration(threads: int = 1) -> tf.ConfigProto:
-    """What decides how numbers are rounded, here and on a server.
-
-    That is the kind of processor and the number of threads inside an operation; between operations
-    any number gives the same result. Without the isolation two Sessions on one server would share
-    their variables, by name.
+    That takes a kind of processor and the number of threads inside an operation; between operations
+    any number gives the same result.
     """
-    return tf.ConfigProto(
-        intra_op_parallelism_threads=threads,
-        device_count={"GPU": 0},
-        isolate_session_state=True,
-    )
-
-
-class Session(tf.Session):  # type: ignore[misc]
-    """A Session that repeats the steps that a server turns away by mistake.
-
-    A server turns away, before it runs any of it, a step whose number it has seen among its last
-    100,000. It draws the numbers from 2**32, so that one new step in some 40,000 is turned away.
-    """
-
-    def run(self, *arguments: Any, **options: Any) -> Any:
-        """As in `tf.Session`."""
-        try:
-            return super().run(*arguments, **options)
-        except tf.errors.AbortedError as error:
-            if "request was received twice" not in error.message:
-                raise
-            return super().run(*arguments, **options)
+    config = tf.ConfigProto(intra_op_parallelism_threads=threads, device_count={"GPU": 0})
+    return tf.Session(graph=graph.graph, config=config)
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:

@@ -31,6 +31,13 @@ def test_the_interval_is_scipy_s():
     assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=near)
 
 
+@pytest.mark.parametrize("n", range(2, 10))
+def test_the_interval_of_few_is_student_s(n):
+    values = np.random.RandomState(n).normal(0.9, 0.02, n)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert spread(values)[2:] == pytest.approx(expected, rel=1e-4)
+
+
 def test_measure():
     def images(*labels):
         return Images(np.zeros((len(labels), 784), np.float32), np.array(labels, np.uint8))

@@ -1,345 +1,217 @@
 """Studies: the command as a user runs it, cut off or not; and their figures beside SciPy's."""
 
-import errno
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT, free_port, served
+from conftest import PROJECT
+from test_cluster import config, scheduler, worker
 
 import flags
 from experiment.settings import Settings, UserError
-from experiment.studies import definition, scheduler, summary, workers
+from experiment.studies import definition, runs, study, summary
+from experiment.training import mnist
 
+__all__ = ["config"]
 STUDY = """
-[study]
 seeds = 2
-images = held_out
+images = "held_out"
 [experiments]
-later = --mode=auto --wiring=ordered --epochs=2 --train_images=20
-first = --engine=delayed --epochs=2 --train_images=20
+later = "--mode=auto --wiring=ordered --epochs=2 --train_images=20"
+first = "--engine=delayed --epochs=2 --train_images=20"
 [differences]
-later = first
+later = "first"
 """
 NAMES = {"README.md", "table.md", "points.png", "points.svg", "runs.jsonl"}
 
 
-def start(folder, *arguments, program=(PROJECT / "reproduce.py",)):
-    (folder / "small.ini").write_text(STUDY)
-    command = [sys.executable, *program, f"--study={folder / 'small.ini'}"]
-    return subprocess.Popen(
+def command(folder, *arguments, **environment):
+    (folder / "small.toml").write_text(STUDY)
+    command = [sys.executable, PROJECT / "reproduce.py", f"--study={folder / 'small.toml'}"]
+    result = subprocess.run(
         [*command, f"--results_dir={folder / 'results'}", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment}, capture_output=True, text=True,
     )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return result
 
 
 def content(folder):
     return {path.name: path.read_bytes() for path in folder.glob("results/studies/small/*")}
 
 
-def runs(folder):
-    """The lines of the file of runs, as far as they are whole."""
-    path = folder / "results/studies/small/runs.jsonl"
-    return path.read_text().splitlines(keepends=True) if path.exists() else []
-
-
-def wait_for(condition):
-    while not condition():
-        time.sleep(0.01)
+def measured(folder):
+    return runs.read(folder / "results/studies/small")
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The folder of a study that nothing happened to."""
     folder = tmp_path_factory.mktemp("whole")
-    process = start(folder)
-    stdout, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert "| later − first " in stdout
+    assert "| later − first " in command(folder).stdout
     assert set(content(folder)) == NAMES
     return folder
 
 
 def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
-    measured = [json.loads(line) for line in runs(whole)]
-    assert [(run["experiment"], run["seed"]) for run in measured] == [
+    found = measured(whole)
+    assert [(run["experiment"], run["seed"]) for run in found] == [
         ("later", 0), ("first", 0), ("later", 1), ("first", 1),
     ]  # fmt: skip
     flags = "--mode=auto --wiring=ordered --epochs=2 --train_images=20 --seed=1"
     assert reproduce(*flags.split(), f"--results_dir={tmp_path}").returncode == 0
     metrics = json.loads((tmp_path / "ordered-auto" / "metrics.json").read_text())
-    assert measured[2] == {"experiment": "later", **metrics}
+    assert found[2] == {"experiment": "later", **metrics}
 
 
-def jobs_of(study):
-    return study.jobs(Settings(), flags.parse)
+def jobs_of(asked):
+    return asked.jobs(Settings(), flags.parse)
 
 
 def small(folder):
     """The study of a folder, its jobs, and what its runs measured."""
-    study = definition.read(folder / "small.ini")
-    return study, jobs_of(study), [json.loads(line) for line in runs(folder)]
+    asked = definition.read(folder / "small.toml")
+    return asked, jobs_of(asked), measured(folder)
 
 
 def test_a_run_on_other_data_does_not_count(whole, tmp_path, monkeypatch):
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
-    asked, asked_jobs, measured = small(whole)
-    measured[1]["data_sha_256"] = dict.fromkeys(measured[1]["data_sha_256"], "other")
-    (tmp_path / "results/studies/small/runs.jsonl").write_text(
-        "".join(json.dumps(run) + "\n" for run in measured)
-    )
+    asked, asked_jobs, found = small(whole)
+    other = {**found[1], "data_sha_256": dict.fromkeys(found[1]["data_sha_256"], "other")}
+    folder = tmp_path / "results/studies/small"
+    runs.write(folder, [found[0], other, *found[2:]])
     repeated = []
 
-    def on_workers(jobs, addresses):
+    def on_workers(jobs, *_, **__):
         repeated.extend(jobs)
-        yield jobs[0], json.loads(runs(whole)[1])
+        yield jobs[0], {name: value for name, value in found[1].items() if name != "experiment"}
 
-    monkeypatch.setattr(scheduler, "on_workers", on_workers)
-    scheduler.run(asked, asked_jobs, tmp_path / "results/studies/small", [])
+    monkeypatch.setattr(study, "on_workers", on_workers)
+    study.run(asked, asked_jobs, folder)
     assert repeated == [asked_jobs[1]]
-    assert runs(tmp_path) == runs(whole)
+    assert content(tmp_path) == content(whole)
 
 
 def test_what_is_done_is_not_repeated(whole, tmp_path):
     shutil.copytree(whole / "results", tmp_path / "results")
     path = tmp_path / "results/studies/small/runs.jsonl"
-    # As if one flag were newer than these runs.
-    lines = [json.loads(line) for line in runs(tmp_path)]
+    # As if one flag were newer than these runs, and another were cut off in its line.
+    lines = measured(tmp_path)
     assert [line.pop("condition_on_label") for line in lines] == [False] * 4
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    before = content(tmp_path)
-    process = start(tmp_path)
-    _, stderr = process.communicate()
-    assert process.returncode == 0
-    assert "4/4" in stderr
-    assert content(tmp_path) == before
+    path.write_text("".join(map(runs.line, lines)) + '{"experiment": "lat')
+    assert "4/4" in command(tmp_path).stderr
+    assert measured(tmp_path) == lines
+    assert {**content(tmp_path), path.name: b""} == {**content(whole), path.name: b""}
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
-def test_a_study_that_was_cut_off_goes_on(sent, whole, tmp_path):
-    process = start(tmp_path)
-    wait_for(lambda: runs(tmp_path))
-    process.send_signal(sent)
-    _, stderr = process.communicate()
-    if sent == signal.SIGINT:
-        assert process.returncode == 130
-        assert "the same command goes on" in stderr.splitlines()[-1]
-    done = len(runs(tmp_path))
-    assert 1 <= done < 4
-    # A line may have been cut off.
-    with (tmp_path / "results/studies/small/runs.jsonl").open("a") as file:
-        file.write('{"experiment": "lat')
-    process = start(tmp_path)
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert f"{done}/4" in stderr
+def test_workers_over_tls_write_the_bytes_of_local_ones(whole, config, tmp_path):
+    with scheduler(config) as (address, _), worker(address, config, PROJECT):
+        command(tmp_path, f"--scheduler={address}", **config)
     assert content(tmp_path) == content(whole)
-
-
-def test_a_worker_that_dies_loses_nothing(whole, tmp_path):
-    process = start(tmp_path)
-    wait_for(lambda: process.poll() is not None or runs(tmp_path))
-    # Threads start them, so they are children of any of them.
-    found = [
-        child
-        for task in Path(f"/proc/{process.pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-    ]
-    assert found
-    os.kill(int(found[0]), signal.SIGKILL)
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert content(tmp_path) == content(whole)
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The address of a server that nothing happens to."""
-    with served() as (address, _):
-        yield address
-
-
-@pytest.fixture
-def victim():
-    """The address of a server, and its process."""
-    with served() as (address, process):
-        yield address, process
-
-
-def test_two_sessions_at_once_on_one_server_write_the_bytes_of_local_processes(
-    whole, server, tmp_path
-):
-    process = start(tmp_path, f"--workers={server},{server}")
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert content(tmp_path) == content(whole)
-
-
-# Import experiment.studies.workers where reproduce.py would, and wait less.
-IMPATIENT = f"""
-import runpy, sys
-sys.path.insert(0, {str(PROJECT)!r})
-import experiment.studies.workers
-experiment.studies.workers.SILENCE = 30
-runpy.run_path({str(PROJECT / "reproduce.py")!r}, run_name="__main__")
-"""
-
-
-@pytest.mark.parametrize(
-    ("sent", "program", "said"),
-    [
-        (signal.SIGKILL, (PROJECT / "reproduce.py",), ""),
-        (signal.SIGSTOP, ("-c", IMPATIENT), "silent for 30 seconds"),
-    ],
-    ids=["dies", "hangs"],
-)
-def test_a_server_that_is_lost_loses_nothing(whole, server, victim, tmp_path, sent, program, said):
-    address, its_process = victim
-    process = start(tmp_path, f"--workers={server},{address}", program=program)
-    wait_for(lambda: process.poll() is not None or runs(tmp_path))
-    its_process.send_signal(sent)
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert f"{address} is lost (" in stderr
-    assert said in stderr
-    assert f"{server} is lost" not in stderr
-    assert content(tmp_path) == content(whole)
-
-
-def test_a_study_on_a_server_that_was_killed_goes_on(whole, server, tmp_path):
-    process = start(tmp_path, f"--workers={server}")
-    wait_for(lambda: process.poll() is not None or runs(tmp_path))
-    process.kill()
-    process.communicate()
-    done = len(runs(tmp_path))
-    assert 1 <= done < 4
-    process = start(tmp_path, f"--workers={server}")
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert f"{done}/4" in stderr
-    assert content(tmp_path) == content(whole)
-
-
-def test_a_process_that_cannot_be_started_ends_the_study(whole, monkeypatch):
-    def start(process):
-        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-
-    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", start)
-    _, jobs, _ = small(whole)
-    with pytest.raises(UserError, match="later, --seed=0: no process can be started: Resource"):
-        list(workers.on_workers(jobs[:1]))
-
-
-def test_a_study_that_is_interrupted_begins_no_process(whole, monkeypatch):
-    begun, killed = [], threading.Event()
-
-    class Worker:
-        def __init__(self, address):
-            begun.append(threading.current_thread())
-
-        def run(self, settings):
-            if settings.seed:
-                killed.wait()
-                raise workers.LostError("its process died")
-            return {}
-
-    monkeypatch.setattr(workers, "Worker", Worker)
-    monkeypatch.setattr(workers, "_cores", lambda: 1)
-    _, jobs, _ = small(whole)
-    running = workers.on_workers(jobs)
-    assert [next(running)[0].settings.seed for _ in range(2)] == [0, 0]
-    running.close()
-    killed.set()
-    begun[0].join()
-    assert len(begun) == 1
-
-
-def test_a_name_that_no_host_can_have_is_named(tmp_path):
-    process = start(tmp_path, "--workers=a..b:2222")
-    _, stderr = process.communicate()
-    assert process.returncode == 1
-    assert stderr.splitlines()[-1].startswith("reproduce.py: a..b:2222 is lost (")
-    assert "Traceback" not in stderr
-
-
-def test_an_address_where_nobody_answers_is_named(tmp_path):
-    address = f"127.0.0.1:{free_port()}"
-    process = start(tmp_path, f"--workers={address}")
-    _, stderr = process.communicate()
-    assert process.returncode == 1
-    line = stderr.splitlines()[-1]
-    assert line.startswith(f"reproduce.py: {address} is lost (Connection refused)")
-    assert "the same command goes on" in line
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "No section: 'study'"),
-        ("[study]\nseeds = many\n", "'many'"),
+        ("", "seeds = None"),
+        ("seeds = many\n", "Invalid value"),
+        ("[study]\nseeds = 2\n", "it has no use for study"),
         (STUDY.replace("seeds = 2", "seeds = 0"), "seeds = 0"),
+        (STUDY.replace("seeds = 2", "seeds = 2.5"), "seeds = 2.5"),
         (STUDY.replace("held_out", "training"), "say held_out or test"),
         (STUDY.replace("epochs=2", "epochs=0"), "later: flag --epochs=0"),
         (
             STUDY.replace("--mode=auto --wiring=ordered", "--mode=numpy"),
             "later: --mode=numpy has no graph",
         ),
-        (STUDY.replace("later = first", "later = last"), "last, which is no experiment"),
-        (STUDY.replace("later = first", "later = First"), "First, which is no experiment"),
-        ("[study]\nseeds=1\nimages=test\n[experiments]\n[differences]\n", "has no experiments"),
-        ("seeds = 2", "no section headers"),
+        (STUDY.replace('later = "first"', 'later = "last"'), "last, which is no experiment"),
+        (STUDY.replace('later = "first"', 'later = "First"'), "First, which is no experiment"),
+        (STUDY.replace('later = "first"', "later = 1"), "has no attribute"),
+        ('seeds = 1\nimages = "test"', "has no experiments"),
+        (STUDY + "[grid.dni]\nlr_x = 1e-3", "grid.dni: each flag takes a list"),
+        (STUDY + "[grid.dni]\nlr_x = []", "grid.dni: each flag takes a list"),
     ],
 )
 def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
-    (tmp_path / "wrong.ini").write_text(text)
-    result = reproduce(f"--study={tmp_path / 'wrong.ini'}", f"--results_dir={tmp_path}")
+    (tmp_path / "wrong.toml").write_text(text)
+    result = reproduce(f"--study={tmp_path / 'wrong.toml'}", f"--results_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert said in line
-    assert f"--study={tmp_path / 'wrong.ini'}" in line
-    assert [path.name for path in tmp_path.iterdir()] == ["wrong.ini"]
+    assert f"--study={tmp_path / 'wrong.toml'}" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.toml"]
+
+
+def test_a_study_of_old_gets_one_line(reproduce):
+    result = reproduce("--study=claims.ini")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "--study=claims.ini: a study is TOML now, as presets/studies/claims.toml is" in line
+
+
+def test_a_grid_is_multiplied_out(tmp_path):
+    (tmp_path / "grid.toml").write_text(
+        'seeds = 1\nimages = "test"\nflags = "--epochs=3"\n[grid.one]\n'
+        'flags = "--wiring=ordered"\nlr_x = [1e-3, 3e-3]\nmode = ["manual", "auto"]\n'
+        '[grid.two]\n"lr_rec lr_x" = [1e-2]\n'
+    )
+    asked = definition.read(tmp_path / "grid.toml")
+    assert {name: " ".join(flags) for name, flags in asked.experiments.items()} == {
+        "one-x1e-3-modemanual": "--wiring=ordered --lr_x=1e-3 --mode=manual --epochs=3",
+        "one-x1e-3-modeauto": "--wiring=ordered --lr_x=1e-3 --mode=auto --epochs=3",
+        "one-x3e-3-modemanual": "--wiring=ordered --lr_x=3e-3 --mode=manual --epochs=3",
+        "one-x3e-3-modeauto": "--wiring=ordered --lr_x=3e-3 --mode=auto --epochs=3",
+        "two-rec-x1e-2": "--lr_rec=1e-2 --lr_x=1e-2 --epochs=3",
+    }
+    assert asked.grids["two"] == {"two-rec-x1e-2": ["--lr_rec=1e-2", "--lr_x=1e-2"]}
+
+
+def test_the_second_of_a_difference_is_subtracted(whole):
+    asked, _, found = small(whole)
+    later, first = (
+        np.array([run["held_out_accuracy"] for run in found if run["experiment"] == name])
+        for name in ("later", "first")
+    )
+    assert (later > first).all()
+    (by_seed,) = summary.compared(asked, summary.figures(found, "held_out_accuracy")).values()
+    np.testing.assert_array_equal(by_seed, later - first)
+    (row,) = [row for row in summary.table(asked, found).splitlines() if "later −" in row]
+    assert row.split("|")[2].strip() == f"{100 * (later - first).mean():+.2f}"
+    assert row.split("|")[4].strip() == "2 of 2"
 
 
 def test_names_are_as_they_are_written(tmp_path):
     text = STUDY.replace("later", "Later").replace("first", "First")
-    (tmp_path / "small.ini").write_text(text)
-    asked = definition.read(tmp_path / "small.ini")
+    (tmp_path / "small.toml").write_text(text)
+    asked = definition.read(tmp_path / "small.toml")
     assert [job.experiment for job in jobs_of(asked)] == ["Later", "First", "Later", "First"]
     assert asked.differences == [("Later", "First")]
 
 
 def test_one_seed_has_no_deviation(whole):
-    asked, _, measured = small(whole)
-    rows = summary.table(asked, measured[:2]).splitlines()
+    asked, _, found = small(whole)
+    rows = summary.table(asked._replace(seeds=1), found[:2]).splitlines()
     assert [row.split("|")[3].strip() for row in rows[2:4]] == ["–", "–"]
     assert "nan" not in "".join(rows)
 
 
 def test_a_study_needs_images_that_are_held_out(tmp_path, monkeypatch):
-    (tmp_path / "small.ini").write_text(STUDY)
-    asked = definition.read(tmp_path / "small.ini")
-    measured = {"held_out_accuracy": None}
-    monkeypatch.setattr(
-        scheduler, "on_workers", lambda jobs, addresses: ((job, measured) for job in jobs)
-    )
+    (tmp_path / "small.toml").write_text(STUDY)
+    asked = definition.read(tmp_path / "small.toml")
+    found = {"held_out_accuracy": None}
+    monkeypatch.setattr(study, "on_workers", lambda jobs, *_, **__: ((job, found) for job in jobs))
     with pytest.raises(UserError, match="later leaves no image held out"):
-        scheduler.run(asked, jobs_of(asked), tmp_path / "results", [])
+        study.run(asked, jobs_of(asked), tmp_path / "results")
     assert (tmp_path / "results" / "runs.jsonl").read_text() == ""
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [("--study=/no/such.ini", "/no/such.ini"), ("--study=x.ini --epochs=3", "--epochs")],
+    [("--study=/no/such.toml", "/no/such.toml"), ("--study=x.toml --epochs=3", "--epochs")],
 )
 def test_a_mistake_in_the_command_gets_one_line(reproduce, arguments, said):
     result = reproduce(*arguments.split())
@@ -354,9 +226,9 @@ def test_the_studies_of_this_project_can_be_read(path):
 
 
 def test_an_experiment_is_compared_with_several(tmp_path):
-    path = tmp_path / "three.ini"
+    path = tmp_path / "three.toml"
     path.write_text(
-        STUDY.replace("[differences]", "last =\n[differences]") + "last = later first\n"
+        STUDY.replace("[differences]", 'last = ""\n[differences]') + 'last = "later first"\n'
     )
     assert definition.read(path).differences == [
         ("later", "first"), ("last", "later"), ("last", "first"),
@@ -368,11 +240,12 @@ def test_the_studies_of_this_project_are_done(path):
     asked = definition.read(path)
     jobs = jobs_of(asked)
     folder = PROJECT / "results" / "studies" / path.stem
-    lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    lines = runs.read(folder)
     assert [(run["experiment"], run["seed"]) for run in lines] == [
         (job.experiment, job.settings.seed) for job in jobs
     ]
     figure, _ = definition.ACCURACY[asked.images]
+    assert len(study._done(lines, jobs, mnist.SHA_256)) == len(jobs)
     seeds = 5 if path.stem == "rates" else 30
     assert len(jobs) == seeds * len({job.experiment for job in jobs})
     rows = [
@@ -382,3 +255,15 @@ def test_the_studies_of_this_project_are_done(path):
         accuracies = [run[figure] for run in lines if run["experiment"] == name]
         (row,) = [row for row in rows if row[1].strip() == name]
         assert row[2].strip().startswith(f"{np.mean(accuracies):.1%} (")
+
+
+def test_the_presets_have_the_rates_that_their_grid_chose():
+    asked = definition.read(PROJECT / "presets/studies/rates.toml")
+    folder = PROJECT / "results/studies/rates"
+    best = summary.best(asked, runs.read(folder))
+    assert set(best) == {"frozen", "dni", "cdni", "bptt"}
+    text = (folder / "README.md").read_text()
+    for grid, row in best.items():
+        chosen = asked.grids[grid][row]
+        assert set(chosen) <= set((PROJECT / "presets" / f"{grid}.flags").read_text().split())
+        assert f"`{' '.join(chosen)}`" in text

@@ -15,22 +15,30 @@ from tqdm import tqdm
 from experiment.settings import Settings, UserError
 from experiment.storage.folder import cannot_write, locked
 from experiment.studies import runs, summary
+from experiment.studies.cluster import on_workers
 from experiment.studies.definition import ACCURACY, Job, Study
-from experiment.studies.workers import on_workers
 from experiment.training import mnist
 
 
-def run(study: Study, jobs: Sequence[Job], folder: Path, addresses: Sequence[str]) -> None:
+def run(
+    study: Study,
+    jobs: Sequence[Job],
+    folder: Path,
+    scheduler: str | None = None,
+    *,
+    dashboard: bool = False,
+) -> None:
     """Does what is missing of a study, and writes what all its runs show.
 
     Args:
         study: what to do.
         jobs: of it.
         folder: where its results go.
-        addresses: of the TensorFlow servers that do the runs; without any, this machine does.
+        scheduler: address of the Dask that does the runs; without it, this machine does.
+        dashboard: whether to say where Dask's dashboard is.
 
     Raises:
-        UserError: a run fails, no server is left, the data are missing, or nothing can be written.
+        UserError: a run fails, no worker is left, the data are missing, or nothing can be written.
     """
     settings = jobs[0].settings
     data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
@@ -48,7 +56,7 @@ def run(study: Study, jobs: Sequence[Job], folder: Path, addresses: Sequence[str
             with (
                 (folder / runs.FILE).open("a") as file,
                 tqdm(total=len(jobs), initial=len(done), unit="run", desc=study.name) as bar,
-                contextlib.closing(on_workers(todo, addresses)) as ended,
+                contextlib.closing(on_workers(todo, data, scheduler, dashboard=dashboard)) as ended,
             ):
                 for job, measured in ended:
                     if measured[ACCURACY[study.images][0]] is None:

@@ -1,0 +1,252 @@
+"""The runs of a study on the workers of a Dask: this machine's cores, or those of a scheduler."""
+
+import contextlib
+import faulthandler
+import hashlib
+import importlib.util
+import logging
+import os
+import pickle
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import Generator, Iterator, Sequence
+from importlib.metadata import version
+from multiprocessing import resource_tracker
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+from distributed import (
+    CancelledError,
+    Client,
+    KilledWorker,
+    LocalCluster,
+    Security,
+    WorkerPlugin,
+    as_completed,
+    get_worker,
+)
+from distributed.comm import CommClosedError
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
+
+from experiment.settings import PROJECT, Settings, UserError
+from experiment.studies.definition import Job
+from experiment.training import mnist
+from experiment.training.startup import fix_rounding, import_tensorflow
+
+# For independent runs of seconds or minutes; Dask's own configuration goes before these.
+DEFAULTS = {
+    "scheduler": {
+        "allowed-failures": 2,
+        "no-workers-timeout": "300s",
+        "worker-saturation": 1.0,
+        "work-stealing": False,
+    },
+    "deploy": {"lost-worker-timeout": "300s"},  # One that starts anew on a slow machine is not.
+    "nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}},
+}
+CONNECT = 10  # seconds
+GOES_ON = "and the same command goes on"
+
+
+def on_workers(
+    jobs: Sequence[Job], data: mnist.Data, scheduler: str | None, *, dashboard: bool
+) -> Generator[tuple[Job, dict[str, Any]]]:
+    """Does each job, on all workers at a time, in no certain order, until it is closed.
+
+    Args:
+        jobs: what to do.
+        data: that the runs use.
+        scheduler: address of a Dask; without it, the workers are the cores of this machine.
+        dashboard: whether to say where Dask's dashboard is.
+
+    Yields:
+        A job and the content of its metrics.json, as soon as it is done.
+
+    Raises:
+        UserError: a run failed, or there is nobody to do it.
+    """
+    if not jobs:
+        return
+    with _client(scheduler, dashboard=dashboard) as client:
+        plugin = Plugin(data, [job.settings for job in jobs], local=scheduler is None)
+        name = plugin.name
+
+        def run(number: int) -> dict[str, Any]:
+            # This function goes by value: the scheduler reads it, and may not have this project.
+            from experiment.studies.cluster import measure
+
+            return measure(name, number)
+
+        try:
+            client.register_plugin(plugin, name=name)
+        except (OSError, ImportError, AttributeError) as error:
+            raise UserError(
+                f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
+            ) from None
+        futures = {
+            client.submit(run, number, pure=False, priority=-number): job
+            for number, job in enumerate(jobs)
+        }
+        try:
+            for future in as_completed(list(futures), loop=client.loop):
+                yield futures[future], _result(future, futures[future])
+        finally:
+            if scheduler:
+                # Where it is lost, so is the plugin.
+                with contextlib.suppress(OSError, ValueError):
+                    client.unregister_worker_plugin(name)
+
+
+def _result(future: Any, job: Job) -> dict[str, Any]:
+    """What a run measured, or a line that says why it did not."""
+    run = f"{job.experiment}, --seed={job.settings.seed}"
+    try:
+        measured: dict[str, Any] = future.result()
+    except UserError as error:
+        raise UserError(f"{run}: {error}") from None
+    except KilledWorker:
+        raise UserError(f"{run}: every worker that began it died or hung") from None
+    except (NoWorkerError, NoValidWorkerError):
+        raise UserError(f"there is no worker: start one, {GOES_ON}") from None
+    except (CancelledError, CommClosedError):
+        raise UserError(f"the scheduler is lost: start it again, {GOES_ON}") from None
+    return measured
+
+
+@contextlib.contextmanager
+def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
+    """A client of the scheduler, or of one of its own for this machine. Raises UserErrors."""
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise UserError("--dashboard needs the package bokeh: call make setup-look")
+    dask.config.update_defaults({"distributed": DEFAULTS})
+    for name in ("distributed", "distributed.client", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    security = _security(scheduler)
+    # SIGINT is for this thread: those that Dask begins, and their processes, keep it blocked.
+    resource_tracker.ensure_running()  # which would let it through
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with contextlib.ExitStack() as opened:
+        try:
+            cluster = scheduler or opened.enter_context(
+                LocalCluster(
+                    threads_per_worker=1,
+                    security=True,
+                    memory_limit=None,
+                    dashboard_address="127.0.0.1:0",
+                    scheduler_kwargs={"dashboard": dashboard},
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = opened.enter_context(
+                Client(cluster, security=security, timeout=CONNECT, set_as_default=False)
+            )
+        except OSError as error:
+            raise UserError(
+                f"--scheduler={scheduler} takes no connection ({error}): see docs/studies.md"
+            ) from None
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if dashboard:
+            print(f"dashboard: {client.dashboard_link}", file=sys.stderr)
+        yield client
+
+
+def _security(scheduler: str | None) -> Security | None:
+    """The certificates that Dask's configuration names, once it is seen that somebody answers."""
+    if scheduler is None:
+        return None
+    url = urlsplit(scheduler)
+    security = Security(require_encryption=url.scheme == "tls")
+    try:
+        context = security.get_connection_args("client")["ssl_context"]
+        if url.scheme == "tls" and context is None:
+            raise UserError(
+                f"--scheduler={scheduler} needs certificates: name them in Dask's configuration, "
+                "distributed.comm.tls.ca-file, client.cert and client.key"
+            )
+        socket.create_connection((url.hostname, url.port), CONNECT).close()
+    except (OSError, UnicodeError) as error:  # a UnicodeError: a name that no host can have
+        raise UserError(
+            f"--scheduler={scheduler} cannot be reached ({error}): start it, {GOES_ON}"
+        ) from None
+    return security
+
+
+class Plugin(WorkerPlugin):  # type: ignore[misc]
+    """What a worker needs for the runs of one command.
+
+    Attributes:
+        name: under which the workers know it; no other command has it.
+        data, settings: of the runs; there once a worker is set up.
+    """
+
+    data: mnist.Data
+    settings: list[Settings]
+
+    def __init__(self, data: mnist.Data, settings: list[Settings], *, local: bool) -> None:
+        self.name = f"study-{uuid.uuid4().hex}"
+        self._local = local
+        self._versions = _versions()
+        self._silence = dask.utils.parse_timedelta(
+            dask.config.get("distributed.scheduler.worker-ttl")
+        )
+        # Packed: another NumPy, which is to be refused, may not be able to read them.
+        self._packed = pickle.dumps((data, settings))
+
+    def setup(self, worker: Any) -> None:
+        """Makes a worker ready. Raises a UserError if it would round otherwise."""
+        self.check(worker.address)
+        fix_rounding()
+        import_tensorflow()
+        self.data, self.settings = pickle.loads(self._packed)
+
+    def teardown(self, worker: Any) -> None:
+        """Ends a worker of this command at once, in the middle of a run too."""
+        if self._local:
+            os._exit(0)
+
+    def check(self, address: str) -> None:
+        """Raises a UserError if the worker's numbers could be others than those of the client."""
+        theirs = _versions()
+        if other := [name for name, value in self._versions.items() if theirs[name] != value]:
+            raise UserError(f"the worker {address} has another {other[0]} than this command")
+        # By now NumPy is imported there.
+        if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+            raise UserError(f"the worker {address} lacks OPENBLAS_NUM_THREADS=1 in its environment")
+
+    def alive(self, *_: Any) -> None:
+        """Ends the worker if it is not called again in time: Dask does the run once more."""
+        faulthandler.dump_traceback_later(self._silence, exit=True)
+
+
+def _versions() -> dict[str, str]:
+    """What decides the numbers: the code, by its digest, and what it computes with."""
+    digest = hashlib.sha256()
+    for room in ("experiment", "graph"):
+        for path in sorted((PROJECT / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return {
+        "code": digest.hexdigest(),
+        "NumPy": version("numpy"),
+        "TensorFlow": version("tensorflow"),
+    }
+
+
+def measure(name: str, number: int) -> dict[str, Any]:
+    """Does a run of the plugin of this name, on a worker: the content of its metrics.json."""
+    from experiment.evaluation.run import run
+
+    worker = get_worker()
+    plugin = worker.plugins[name]
+    plugin.check(worker.address)  # Dask gives runs to a late worker though its set-up failed.
+    plugin.alive()
+    try:
+        settings = plugin.settings[number]
+        split = mnist.split(plugin.data, settings)
+        _, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
+        return measured
+    finally:
+        faulthandler.cancel_dump_traceback_later()
