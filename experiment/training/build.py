@@ -84,6 +84,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     images.read_value(),
                     labels.read_value(),
                     lambda x, y: training_step(step, x, y, weights, modules),
+                    compiled=settings.mode == "manual" or settings.wiring == "connected",
                 )
             elif settings.engine == "delayed":
                 epoch = delayed_manual(
