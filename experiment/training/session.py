@@ -184,10 +184,7 @@ def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
 
 def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
     """p for each image in turn, [n]; the hidden states go on from image to image."""
-    p = np.empty(len(images.x), np.float32)
-    for i, x in enumerate(images.x):
-        value, _ = session.run([graph.p, graph.feed_forward], {graph.x: x[np.newaxis]})
-        p[i] = value[0, 0]
+    p: npt.NDArray[np.float32] = session.run(graph.predictions, {graph.new_images: images.x})
     return p
 
 
