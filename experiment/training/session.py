@@ -16,10 +16,9 @@ from experiment.training.outcome import START, History, Outcome, State, check_fi
 from graph.quality import Quality
 from graph.weights import draw
 
-# Inside an operation, for a run that has the machine to itself. Two halve what `delayed` takes for
-# its products, and change none of its costs and predictions. In the loops of the others, where two
-# operations run at a time, a second thread costs more than it saves.
-THREADS = {"feed": 1, "stepwise": 1, "delayed": 2}
+# Inside an operation, for a run that has the machine to itself. Where XLA compiles the loop, two
+# share its products and updates, and change none of its costs and predictions.
+THREADS = {"feed": 1, "stepwise": 2, "delayed": 2}
 
 
 class Running(NamedTuple):
