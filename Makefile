@@ -59,7 +59,7 @@ lint: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup-dev
+bench: setup-dev $(VENV)/peers/.ready
 	$(BIN)/python -m benchmarks.speed
 
 traces: setup
@@ -96,6 +96,14 @@ $(VENV)/.ready-look: requirements-look.txt $(VENV)/.ready
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# For make bench. An older pip knows nothing of groups.
+$(VENV)/peers/.ready: $(VENV)/.ready
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+		--extra-index-url https://download.pytorch.org/whl/cpu --group peers
 	@touch $@
 
 # Newer versions of everything, for every Python and platform at once, each with its hashes.

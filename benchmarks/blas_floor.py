@@ -5,7 +5,7 @@ preallocated arrays: what one thread needs that rewrites the matrices in every s
 """
 
 import numpy as np
-from scipy.linalg.blas import sgemv, sger
+from scipy.linalg.blas import sdot, sgemv, sger
 
 from graph.weights import Weights
 
@@ -34,3 +34,13 @@ class BlasFloor:
                 sgemv(1.0, matrix, row, y=y, overwrite_y=1, trans=transposed)
             for matrix in updates:
                 sger(1e-6, row, row, a=matrix, overwrite_a=1)
+
+    def read(self, times: int) -> None:
+        """Reads the four matrices so many times and does nothing else with them.
+
+        No step that uses them all takes less on one thread, however its updates are put off.
+        """
+        flat = [matrix.ravel(order="K") for matrix in self._matrices]
+        for _ in range(times):
+            for values in flat:
+                sdot(values, values)

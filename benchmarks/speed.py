@@ -25,7 +25,9 @@ IMPORT_SECONDS = time.perf_counter() - started
 import numpy as np
 
 from benchmarks.blas_floor import BlasFloor
+from benchmarks.peers import PEERS, Peer
 from benchmarks.post_loop import PostLoop
+from experiment.evaluation import traces
 from experiment.evaluation.metrics import environment
 from experiment.report import speed
 from experiment.settings import PROJECT, RESULTS, Settings
@@ -41,6 +43,17 @@ TURNS = 25
 GROWTH_TURNS = 9
 STEPS = 100
 WIDTHS = (196, 400, PIXELS, 1600)
+# What differs from the post's step, which is published and manual.
+KINDS: dict[str, dict[str, Any]] = {
+    "": {},
+    "ordered, ": {"wiring": "ordered"},
+    "connected, ": {"wiring": "connected"},
+    "with the label, ": {"wiring": "connected", "condition_on_label": True},
+    "true gradient, ": {"wiring": "connected", "gradient": "true"},
+    "auto, ": {"mode": "auto"},
+    "ordered auto, ": {"mode": "auto", "wiring": "ordered"},
+    "connected auto, ": {"mode": "auto", "wiring": "connected"},
+}
 
 Program = Callable[[], object]
 
@@ -166,16 +179,21 @@ def main() -> None:
     rates = Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
     post = PostLoop(portable_draw(settings.seed), rates)
     floors = {width: BlasFloor(portable_draw(settings.seed, width)) for width in WIDTHS}
-    programs: dict[str, Program] = {
-        "post": lambda: post.epoch(images),
-        "feed": with_engine("feed"),
-        "stepwise": with_engine("stepwise"),
-        "delayed": with_engine("delayed"),
-        "delayed, ordered": with_engine("delayed", wiring="ordered"),
-        "auto, feed": with_engine("feed", mode="auto"),
-        "auto, stepwise": with_engine("stepwise", mode="auto"),
+    programs: dict[str, Program] = {"post": lambda: post.epoch(images)}
+    for kind, changes in KINDS.items():
+        for name in ("feed", "stepwise", "delayed"):
+            if name != "delayed" or set(changes) <= {"wiring"}:
+                programs[kind + name] = with_engine(name, **changes)
+    trace = traces.find(settings)
+    assert trace is not None
+    data = {"images": images.x, "labels": images.y.astype(np.float32)}
+    for name in PEERS:
+        initial = portable_draw(settings.seed)._asdict()
+        programs[name] = Peer(name, data | initial, rates, list(trace.costs[:3])).epoch
+    programs |= {
         "Numpy version": numpy_version(settings, portable_draw(settings.seed), images),
         "BLAS floor": lambda: floors[PIXELS].epoch(STEPS),
+        "limit": lambda: floors[PIXELS].read(STEPS),
     }
     ms = measure(programs, TURNS, dict.fromkeys(programs, STEPS))
 
@@ -214,10 +232,14 @@ def main() -> None:
         }
 
     memory = peak_memory()
+    best_peer = min(ms[name] for name in PEERS)
     ratios = {
         "post/stepwise": ms["post"] / ms["stepwise"],
         "post/delayed": ms["post"] / ms["delayed"],
         "delayed/floor": ms["delayed"] / ms["BLAS floor"],
+        "best-peer/stepwise": best_peer / ms["stepwise"],
+        "best-peer/delayed": best_peer / ms["delayed"],
+        "delayed/limit": ms["delayed"] / ms["limit"],
     }
     report = {
         "ms_per_step": ms,

@@ -91,7 +91,7 @@ def published_manual(
     with tf.name_scope("updates"), tf.control_dependencies([t_1, t_2]):
         h_0_h_1, u_v = tf.concat([h_0, h_1], 0), tf.concat([u, v], 0)  # h₀ᵀu + h₁ᵀv, one product
         update_rec = synthetic_step(
-            weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v), ascend=ascend
+            weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend
         )
         update_x = synthetic_step(weights.w_x, outer(x, rates.lr_rec * tf.add(u, v)), ascend=ascend)
         update_sg_1 = weights.w_sg_1.assign_sub(outer(h_1, rates.lr_sg * tf.subtract(g_1, t_1)))
@@ -185,7 +185,7 @@ def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weight
     return Gradients(
         h_0=t_0,
         w_x=tf.add(outer(x, u), outer(x, v)),  # xᵀu + xᵀv
-        w_rec=tf.add(outer(h_0, u), outer(h_1, v)),  # h₀ᵀu + h₁ᵀv
+        w_rec=tf.add(outer(h_0, u, after=t_0), outer(h_1, v)),  # h₀ᵀu + h₁ᵀv
         w_fc=outer(h_2, d),  # h₂ᵀd
     )
 

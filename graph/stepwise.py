@@ -1,36 +1,37 @@
-"""An epoch in the graph: the training step of `graph.backprop` in a loop over the images."""
+"""Many steps in one call: a loop in the graph over the images, each of which is one step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
 
-def stepwise(
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    training_step: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Operation]],
+def in_turn(
+    step: Callable[..., tf.Tensor], data: Sequence[tf.Tensor], *, compiled: bool
 ) -> tf.Tensor:
-    """Runs a training step for each image, one after the other.
+    """Takes a step for each row of the data, one after the other.
 
     Args:
-        images: [n, width].
-        labels: [n, 1].
-        training_step: adds to the graph what one image x [1, width] with its label y [1, 1] needs,
-            and returns the cost, a scalar, and the operation that trains.
+        step: adds to the graph what a row [1, columns] of each of the data needs, and returns a
+            scalar: the cost, or p. Whatever else it adds that reads or writes a variable is run
+            too, and in the order in which it was added.
+        data: [n, columns] each.
+        compiled: whether XLA compiles the loop. That pays where matrices are rewritten. Elsewhere
+            it does not, and the numbers stay those of a `Session.run` for each row, to the bit.
 
     Returns:
-        The cost of each image, [n]; to evaluate it is to train.
+        The scalar of each row, [n]; to evaluate it is to take the steps.
     """
-    total, width = images.shape
 
-    def one(i: tf.Tensor, costs: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        x = tf.slice(images, [i, 0], [1, width])
-        y = tf.slice(labels, [i, 0], [1, 1])
-        cost, train = training_step(x, y)
-        # The next image's number has to wait for this image's updates, and all else for it.
-        with tf.control_dependencies([train]):
-            return i + 1, costs.write(i, cost)
+    # It is the `tf.function` that runs all and keeps the order, without any control dependency.
+    @tf.function(jit_compile=compiled, autograph=False)  # type: ignore[untyped-decorator]
+    def steps(*data: tf.Tensor) -> tf.Tensor:
+        total = tf.shape(data[0])[0]
 
-    costs = tf.TensorArray(images.dtype, total, element_shape=[])
-    _, costs = tf.while_loop(lambda i, _: i < total, one, (0, costs), parallel_iterations=1)
-    return costs.stack()
+        def one(i: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            value = step(*(tf.slice(rows, [i, 0], [1, rows.shape[1]]) for rows in data))
+            return i + 1, tf.tensor_scatter_nd_update(values, [[i]], [value])
+
+        values = tf.zeros([total], data[0].dtype)
+        return tf.while_loop(lambda i, _: i < total, one, (0, values), parallel_iterations=1)[1]
+
+    return steps(*data)

@@ -9,7 +9,7 @@ from graph.delayed import delayed_manual
 from graph.modules import Module
 from graph.quality import Quality, quality
 from graph.step import Step, forward_feed, training_step
-from graph.stepwise import stepwise
+from graph.stepwise import in_turn
 from graph.weights import PIXELS, Rates, Weights, declare_weights
 
 
@@ -25,6 +25,8 @@ class Graph(NamedTuple):
         y: placeholder for its label, [1, 1].
         p: the probability that the label is 1, [1, 1].
         feed_forward: the operation that runs the network, hidden states included.
+        new_images: placeholder for images to predict, [n, width].
+        predictions: p of each of them, [n], the hidden states going on from image to image.
         cost: of the image, a scalar.
         train: the operation of one training step.
         epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
@@ -41,6 +43,8 @@ class Graph(NamedTuple):
     y: tf.Tensor
     p: tf.Tensor
     feed_forward: tf.Operation
+    new_images: tf.Tensor
+    predictions: tf.Tensor
     cost: tf.Tensor
     train: tf.Operation
     epoch: tf.Tensor | None
@@ -80,10 +84,10 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         epoch = None
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
-                epoch = stepwise(
-                    images.read_value(),
-                    labels.read_value(),
-                    lambda x, y: training_step(step, x, y, weights, modules),
+                epoch = in_turn(
+                    lambda x, y: training_step(step, x, y, weights, modules)[0],
+                    (images.read_value(), labels.read_value()),
+                    compiled=settings.mode == "manual" or settings.wiring == "connected",
                 )
             elif settings.engine == "delayed":
                 epoch = delayed_manual(
@@ -94,6 +98,13 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     published=settings.wiring == "published",
                     ascend=step.ascend,
                 )
+        with tf.name_scope("prediction"):
+            new_images = tf.placeholder(dtype, [None, width], name="images")
+            predictions = in_turn(
+                lambda x: forward_feed(step, x, weights).readout.a[0, 0],
+                [new_images],
+                compiled=False,
+            )
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
         if settings.mode == "manual" and settings.gradient == "synthetic":
@@ -108,6 +119,8 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         y=y,
         p=forward.readout.a,
         feed_forward=forward.write,
+        new_images=new_images,
+        predictions=predictions,
         cost=cost,
         train=train,
         epoch=epoch,

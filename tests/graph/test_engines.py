@@ -70,9 +70,16 @@ def assert_same_bits(outcome, expected):
 
 
 @pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
-def test_stepwise_rounds_as_feed_does(settings, split):
+def test_stepwise_follows_feed_and_rounds_alike_with_one_thread_and_two(settings, split):
     images = Images(split.train.x[:8], split.train.y[:8])
-    assert_same_bits(two_epochs(settings, images, "stepwise"), two_epochs(settings, images, "feed"))
+    one, two = (two_epochs(settings, images, "stepwise", threads) for threads in (1, 2))
+    assert_same_bits(one, two)
+    costs, weights = two_epochs(settings, images, "feed")
+    if settings.mode == "auto" and settings.wiring != "connected":  # It is not compiled.
+        assert_same_bits(one, (costs, weights))
+    np.testing.assert_allclose(one[0], costs, rtol=1e-6)
+    for name, value in weights.items():
+        np.testing.assert_allclose(one[1][name], value, rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("wiring", ["published", "ordered"])
