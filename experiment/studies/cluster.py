@@ -30,6 +30,7 @@ from distributed import (
 )
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
+from tqdm import tqdm
 
 from experiment.settings import PROJECT, Settings, UserError
 from experiment.studies.definition import Job
@@ -81,16 +82,11 @@ def on_workers(
             return measure(name, number)
 
         try:
-            client.register_plugin(plugin, name=name)
-        except (OSError, ImportError, AttributeError) as error:
-            raise UserError(
-                f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
-            ) from None
-        futures = {
-            client.submit(run, number, pure=False, priority=-number): job
-            for number, job in enumerate(jobs)
-        }
-        try:
+            _set_up(client, plugin)
+            futures = {
+                client.submit(run, number, pure=False, priority=-number): job
+                for number, job in enumerate(jobs)
+            }
             for future in as_completed(list(futures), loop=client.loop):
                 yield futures[future], _result(future, futures[future])
         finally:
@@ -98,6 +94,16 @@ def on_workers(
                 # Where it is lost, so is the plugin.
                 with contextlib.suppress(OSError, ValueError):
                     client.unregister_worker_plugin(name)
+
+
+def _set_up(client: Client, plugin: "Plugin") -> None:
+    """Gives the workers what they need, those that come later too. Raises UserErrors."""
+    try:
+        client.register_plugin(plugin, name=plugin.name)
+    except (OSError, ImportError, AttributeError) as error:  # it died, or has no such project
+        raise UserError(
+            f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
+        ) from None
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
@@ -143,14 +149,15 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
             client = opened.enter_context(
                 Client(cluster, security=security, timeout=CONNECT, set_as_default=False)
             )
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
+            asked = f"--scheduler={scheduler}" if scheduler else "this machine"
             raise UserError(
-                f"--scheduler={scheduler} takes no connection ({error}): see docs/studies.md"
+                f"{asked} does not take part ({error}): see docs/studies.md, {GOES_ON}"
             ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if dashboard:
-            print(f"dashboard: {client.dashboard_link}", file=sys.stderr)
+            tqdm.write(f"dashboard: {client.dashboard_link}", sys.stderr)
         yield client
 
 
