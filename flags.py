@@ -152,12 +152,11 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
     "dashboard", False, "With --study: say where Dask shows what its workers do.", **_STUDIES
 )
-_SCHEDULER = re.compile(r"(tcp|tls)://([^\s:/,\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})", re.ASCII)
 
 
 def _is_scheduler(text: str | None) -> bool:
-    found = _SCHEDULER.fullmatch(text) if text is not None else None
-    return text is None or (found is not None and 1 <= int(found[3]) < 2**16)
+    found = re.fullmatch(r"(tcp|tls)://[\w.-]+:([0-9]{1,5})", text or "tls://host:1", re.ASCII)
+    return text != "" and found is not None and 1 <= int(found[2]) < 2**16
 
 
 flags.register_validator("study", lambda text: text != "", "must name the file of a study")
@@ -220,7 +219,7 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         if values[name].present and not values.study:
             raise UserError(f"--{name} makes no sense without --study: name one, or leave it out")
     url = urlsplit(values.scheduler or "")
-    local = url.hostname in ("localhost", "127.0.0.1", "::1")
+    local = url.hostname in ("localhost", "127.0.0.1")
     if url.scheme == "tcp" and not (local or values.insecure):
         raise UserError(
             f"--scheduler={values.scheduler} is open to whoever reaches it: use tls://, or add "

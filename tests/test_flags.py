@@ -94,7 +94,7 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--study=x.toml --scheduler=tcp://192.0.2.1:8786", "--insecure"),
         ("--study=x.toml --scheduler=tcp://host:8786 --insecure", "x.toml cannot be read"),
         ("--study=x.toml --scheduler=tcp://localhost:8786", "x.toml cannot be read"),
-        ("--study=x.toml --scheduler=tcp://[::1]:8786", "x.toml cannot be read"),
+        ("--study=x.toml --scheduler=tcp://localhost@host:8786", "--scheduler=tcp"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
         ("--results_dir=/dev/null/results", "cannot write to /dev/null/results ("),

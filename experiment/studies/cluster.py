@@ -18,18 +18,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import dask
-from distributed import (
-    CancelledError,
-    Client,
-    KilledWorker,
-    LocalCluster,
-    Security,
-    WorkerPlugin,
-    as_completed,
-    get_worker,
-)
-from distributed.comm import CommClosedError
+import distributed
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
+from tqdm import tqdm
 
 from experiment.settings import PROJECT, Settings, UserError
 from experiment.studies.definition import Job
@@ -81,23 +72,28 @@ def on_workers(
             return measure(name, number)
 
         try:
-            client.register_plugin(plugin, name=name)
-        except (OSError, ImportError, AttributeError) as error:
-            raise UserError(
-                f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
-            ) from None
-        futures = {
-            client.submit(run, number, pure=False, priority=-number): job
-            for number, job in enumerate(jobs)
-        }
-        try:
-            for future in as_completed(list(futures), loop=client.loop):
+            _set_up(client, plugin)
+            futures = {
+                client.submit(run, number, pure=False, priority=-number): job
+                for number, job in enumerate(jobs)
+            }
+            for future in distributed.as_completed(list(futures), loop=client.loop):
                 yield futures[future], _result(future, futures[future])
         finally:
             if scheduler:
                 # Where it is lost, so is the plugin.
                 with contextlib.suppress(OSError, ValueError):
                     client.unregister_worker_plugin(name)
+
+
+def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
+    """Gives the workers what they need, those that come later too. Raises UserErrors."""
+    try:
+        client.register_plugin(plugin, name=plugin.name)
+    except (OSError, ImportError, AttributeError) as error:  # it died, or has no such project
+        raise UserError(
+            f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
+        ) from None
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
@@ -107,31 +103,31 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
         measured: dict[str, Any] = future.result()
     except UserError as error:
         raise UserError(f"{run}: {error}") from None
-    except KilledWorker:
+    except distributed.KilledWorker:
         raise UserError(f"{run}: every worker that began it died or hung") from None
     except (NoWorkerError, NoValidWorkerError):
         raise UserError(f"there is no worker: start one, {GOES_ON}") from None
-    except (CancelledError, CommClosedError):
+    except (distributed.CancelledError, distributed.comm.CommClosedError):
         raise UserError(f"the scheduler is lost: start it again, {GOES_ON}") from None
     return measured
 
 
 @contextlib.contextmanager
-def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
+def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.Client]:
     """A client of the scheduler, or of one of its own for this machine. Raises UserErrors."""
     if dashboard and importlib.util.find_spec("bokeh") is None:
         raise UserError("--dashboard needs the package bokeh: call make setup-look")
     dask.config.update_defaults({"distributed": DEFAULTS})
     for name in ("distributed", "distributed.client", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    security = _security(scheduler)
     # SIGINT is for this thread: those that Dask begins, and their processes, keep it blocked.
     resource_tracker.ensure_running()  # which would let it through
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with contextlib.ExitStack() as opened:
         try:
+            security = _security(scheduler) if scheduler else None
             cluster = scheduler or opened.enter_context(
-                LocalCluster(
+                distributed.LocalCluster(
                     threads_per_worker=1,
                     security=True,
                     memory_limit=None,
@@ -141,41 +137,37 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[Client]:
                 )
             )
             client = opened.enter_context(
-                Client(cluster, security=security, timeout=CONNECT, set_as_default=False)
+                distributed.Client(
+                    cluster, security=security, timeout=CONNECT, set_as_default=False
+                )
             )
-        except OSError as error:
+        except (OSError, RuntimeError, UnicodeError) as error:
+            # A UnicodeError: a name that no host can have.
+            asked = f"--scheduler={scheduler}" if scheduler else "this machine"
             raise UserError(
-                f"--scheduler={scheduler} takes no connection ({error}): see docs/studies.md"
+                f"{asked} does not take part ({error}): see docs/studies.md, {GOES_ON}"
             ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         if dashboard:
-            print(f"dashboard: {client.dashboard_link}", file=sys.stderr)
+            tqdm.write(f"dashboard: {client.dashboard_link}", sys.stderr)
         yield client
 
 
-def _security(scheduler: str | None) -> Security | None:
+def _security(scheduler: str) -> distributed.Security:
     """The certificates that Dask's configuration names, once it is seen that somebody answers."""
-    if scheduler is None:
-        return None
     url = urlsplit(scheduler)
-    security = Security(require_encryption=url.scheme == "tls")
-    try:
-        context = security.get_connection_args("client")["ssl_context"]
-        if url.scheme == "tls" and context is None:
-            raise UserError(
-                f"--scheduler={scheduler} needs certificates: name them in Dask's configuration, "
-                "distributed.comm.tls.ca-file, client.cert and client.key"
-            )
-        socket.create_connection((url.hostname, url.port), CONNECT).close()
-    except (OSError, UnicodeError) as error:  # a UnicodeError: a name that no host can have
+    security = distributed.Security(require_encryption=url.scheme == "tls")
+    if url.scheme == "tls" and security.get_connection_args("client")["ssl_context"] is None:
         raise UserError(
-            f"--scheduler={scheduler} cannot be reached ({error}): start it, {GOES_ON}"
-        ) from None
+            f"--scheduler={scheduler} needs certificates: name them in Dask's configuration, "
+            "distributed.comm.tls.ca-file, client.cert and client.key"
+        )
+    socket.create_connection((url.hostname, url.port), CONNECT).close()
     return security
 
 
-class Plugin(WorkerPlugin):  # type: ignore[misc]
+class Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
     """What a worker needs for the runs of one command.
 
     Attributes:
@@ -239,7 +231,7 @@ def measure(name: str, number: int) -> dict[str, Any]:
     """Does a run of the plugin of this name, on a worker: the content of its metrics.json."""
     from experiment.evaluation.run import run
 
-    worker = get_worker()
+    worker = distributed.get_worker()
     plugin = worker.plugins[name]
     plugin.check(worker.address)  # Dask gives runs to a late worker though its set-up failed.
     plugin.alive()

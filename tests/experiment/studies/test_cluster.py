@@ -325,13 +325,13 @@ def test_a_stranger_is_refused(study, config, tmp_path):
         line = last_line(study(f"--scheduler={address}"), 1)
         assert "needs certificates: name them" in line
         line = last_line(study(f"--scheduler={address}", **other), 1)
-        assert f"--scheduler={address} takes no connection" in line
+        assert f"--scheduler={address} does not take part" in line
         line = last_line(study(f"--scheduler=tcp://127.0.0.1:{port}"), 1)
-        assert f"--scheduler=tcp://127.0.0.1:{port} takes no connection" in line
+        assert f"--scheduler=tcp://127.0.0.1:{port} does not take part" in line
     line = last_line(study(f"--scheduler={address}", **config), 1)
-    assert f"--scheduler={address} cannot be reached ([Errno 111] Connection refused)" in line
+    assert f"--scheduler={address} does not take part ([Errno 111] Connection refused)" in line
     line = last_line(study("--scheduler=tls://a..b:1", **config), 1)
-    assert "--scheduler=tls://a..b:1 cannot be reached" in line
+    assert "--scheduler=tls://a..b:1 does not take part" in line
 
 
 def listens(port):
@@ -341,14 +341,20 @@ def listens(port):
     return False
 
 
-def test_a_worker_of_other_code_is_refused(study, project, config, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("graph", "has another code than this command"), ("none", "No module named 'experiment'")],
+)
+def test_a_worker_of_other_code_is_refused(study, project, config, tmp_path, name, said):
+    """Of which one line differs; or that does not have the project at all."""
     other = tmp_path / "other"
     shutil.copytree(project, other, symlinks=True)
     with (other / "graph/weights.py").open("a") as file:
         file.write("# A comment.\n")
-    with scheduler(config) as (address, _), worker(address, config, other):
+    folder = other if name == "graph" else tmp_path
+    with scheduler(config) as (address, _), worker(address, config, folder):
         line = last_line(study(f"--scheduler={address}", **config), 1)
-    assert "has another code than this command" in line
+    assert said in line
 
 
 def test_a_worker_with_threads_of_numpy_is_refused(study, project, config):
