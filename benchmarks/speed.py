@@ -62,7 +62,7 @@ def engine(settings: Settings, images: Images) -> Program:
     """An epoch of the graph, ready to run."""
     width = images.x.shape[1]
     graph = build(settings, width)
-    tf_session = session.open_session(graph, threads=session.THREADS[settings.engine])
+    tf_session = session.open_session(graph, threads=session.threads_for(settings))
     with graph.graph.as_default():
         session.initialize(tf_session, graph, settings, images)
     return lambda: session.train_epoch(tf_session, graph, images)

@@ -40,7 +40,7 @@ def run(
     else:
         from experiment.training import session  # which imports TensorFlow
 
-        threads = session.THREADS[settings.engine] if alone else 1
+        threads = session.threads_for(settings) if alone else 1
         outcome = session.run(settings, split, start, observe, threads)
     trace = traces.find(settings) if split.official else None
     return outcome, metrics.measure(settings, split, outcome, trace), trace

@@ -52,6 +52,12 @@ class Graph(NamedTuple):
     quality: Quality | None
 
 
+def compiled(settings: Settings) -> bool:
+    """Whether XLA compiles an epoch: where matrices are rewritten, and not in `--engine=feed`."""
+    rewritten = settings.mode == "manual" or settings.wiring == "connected"
+    return rewritten and settings.engine != "feed"
+
+
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
     """Builds the static graph: weights, structure, cost and training.
 
@@ -85,9 +91,9 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
                 epoch = in_turn(
-                    lambda x, y: training_step(step, x, y, weights, modules)[0],
+                    lambda x, y: training_step(step, x, y, weights, modules),
                     (images.read_value(), labels.read_value()),
-                    compiled=settings.mode == "manual" or settings.wiring == "connected",
+                    compiled=compiled(settings),
                 )
             elif settings.engine == "delayed":
                 epoch = delayed_manual(
@@ -100,11 +106,12 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
-            predictions = in_turn(
-                lambda x: forward_feed(step, x, weights).readout.a[0, 0],
-                [new_images],
-                compiled=False,
-            )
+
+            def predict(x: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
+                forward = forward_feed(step, x, weights)
+                return forward.readout.a[0, 0], forward.write
+
+            predictions = in_turn(predict, [new_images], compiled=False)
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
         if settings.mode == "manual" and settings.gradient == "synthetic":

@@ -10,15 +10,11 @@ import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
 from experiment.settings import Settings, UserError
-from experiment.training.build import Graph, build
+from experiment.training.build import Graph, build, compiled
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
 from graph.quality import Quality
 from graph.weights import draw
-
-# Inside an operation, for a run that has the machine to itself. Where XLA compiles the loop, two
-# share its products and updates, and change none of its costs and predictions.
-THREADS = {"feed": 1, "stepwise": 2, "delayed": 2}
 
 
 class Running(NamedTuple):
@@ -99,6 +95,16 @@ def run(
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
     return Outcome(history, test, held_out)
+
+
+def threads_for(settings: Settings) -> int:
+    """Inside an operation, for a run that has the machine to itself.
+
+    Where XLA compiles an epoch, two share its products and updates, and change none of its costs
+    and predictions. In other loops, where two operations run at a time, they cost more than they
+    save.
+    """
+    return 2 if compiled(settings) else 1
 
 
 def open_session(graph: Graph, threads: int = 1) -> tf.Session:
