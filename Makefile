@@ -98,12 +98,13 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-# For make bench. An older pip knows nothing of groups.
+# For make bench; TORCH_INDEX is the address of PyTorch's wheels for processors, where pip is not set
+# up to find them. An older pip knows nothing of groups.
 $(VENV)/peers/.ready: $(VENV)/.ready
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
-		--extra-index-url https://download.pytorch.org/whl/cpu --group peers
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --group peers
 	@touch $@
 
 # Newer versions of everything, for every Python and platform at once, each with its hashes.

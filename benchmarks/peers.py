@@ -6,7 +6,7 @@ peer. The process stays alive; a line that comes in makes it train for an epoch,
 goes out is the cost.
 
 In all of them the matrices are changed in place, and vectors have one dimension. Equations:
-specification §3, `published`, manual.
+docs/experiment.md §3, `published`, manual.
 """
 
 import subprocess
