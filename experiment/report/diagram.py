@@ -20,7 +20,7 @@ svg { --ink: #1b1b1b; --soft: #595959; --blue: #0068a0; --red: #b34700; }
 @media (prefers-color-scheme: dark) {
 svg { --ink: #ececec; --soft: #b0b0b0; --blue: #5cb8f0; --red: #ff9a57; }
 }
-svg text { fill: var(--ink); }
+svg text, svg path:not([style*="fill"], defs path) { fill: var(--ink); }
 </style>"""
 BOXES = {1: (2.6, 1.5), 2: (5.8, 1.5), 3: (9.0, 1.5)}
 MODULES = {1: (2.6, 3.7), 2: (5.8, 3.7)}
@@ -92,10 +92,14 @@ def draw(figure: Figure) -> None:
     arrow(axes, (BOXES[3][0] + WIDTH / 2 + 0.1, y), (11.2, y), "p", (0, 0.25), **solid)
 
 
-if __name__ == "__main__":
+def network() -> str:
+    """The content of docs/network.svg."""
     label = "The network: two time boxes, a readout, and the modules that guess the gradients"
     svg = inline(draw, 9, 4, label).replace("width: 100%; max-width: 900px", "", 1)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     start, rest = svg.split("\n", 1)
-    text = f"{start.replace('<svg', f'<svg {spaces}')}\n{SCHEMES}\n{rest}"
-    (PROJECT / "docs" / "network.svg").write_text(text)
+    return f"{start.replace('<svg', f'<svg {spaces}')}\n{SCHEMES}\n{rest}"
+
+
+if __name__ == "__main__":
+    (PROJECT / "docs" / "network.svg").write_text(network())
