@@ -89,9 +89,10 @@ def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(
         2,
         {
             "C1": "falls with 1 of 2",
-            "C2": "manual 11.0 (10.0 to 12.0), auto 7.5 (7.0 to 8.0) right",
-            "C4": "7.5 (7.0 to 8.0) of 20 right",
-            "C5": "manual − auto: 3.5 (3.0 to 4.0); better with 2 of 2",
+            # By Student's t: of two values the mean ± 12.706 times half their distance.
+            "C2": "manual 11.0 (-1.7 to 23.7), auto 7.5 (1.1 to 13.9) right",
+            "C4": "7.5 (1.1 to 13.9) of 20 right",
+            "C5": "manual − auto: 3.5 (-2.9 to 9.9); better with 2 of 2",
         },
     )
     (tmp_path / "runs.jsonl").write_text(line("manual", 0, 10))
