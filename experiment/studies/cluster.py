@@ -36,7 +36,7 @@ DEFAULTS = {
         "work-stealing": False,
     },
     "deploy": {"lost-worker-timeout": "300s"},  # One that starts anew on a slow machine is not.
-    "worker": {"profile": {"enabled": False}},  # A sample every 10 ms: a sixth of a short run.
+    "worker": {"profile": {"enabled": False}},  # A sample every 10 ms is not free.
     "nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}},
 }
 CONNECT = 10  # seconds
