@@ -246,10 +246,8 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         refuse(("recurrent_update",), "it is for --mode=numpy")
     if values.mode == "manual":
         refuse(("lr_auto",), "it is for --mode=auto, and this is --mode=manual")
-    if values.engine == "delayed":
-        if (values.mode, values.gradient) != ("manual", "synthetic"):
-            raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
-        refuse(label, "--engine=delayed is for modules like the post's")
+    if values.engine == "delayed" and (values.mode, values.gradient) != ("manual", "synthetic"):
+        raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
     if values.wiring == "published":
         refuse(label, "in --wiring=published a guess and its correction come from two images")
     if values.gradient == "true":

@@ -182,7 +182,7 @@ def main() -> None:
     programs: dict[str, Program] = {"post": lambda: post.epoch(images)}
     for kind, changes in KINDS.items():
         for name in ("feed", "stepwise", "delayed"):
-            if name != "delayed" or set(changes) <= {"wiring"}:
+            if name != "delayed" or not {"mode", "gradient"} & set(changes):
                 programs[kind + name] = with_engine(name, **changes)
     trace = traces.find(settings)
     assert trace is not None

@@ -14,13 +14,15 @@ blocked LU: exact algebra, in which only rounding differs from `graph.backprop`.
 
 What a block shares is computed once: x·Wx and, since A of Wx is X, the block's images, the Gram
 matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Wrec and Wsg1 share their A. Rows that are not
-filled yet are zeros and change nothing.
+filled yet are zeros and change nothing. What a module learns of the label is two rows only: those
+are changed in every step.
 
 The epoch is compiled with XLA, which joins the many small operations of a step into few, and lets
 the threads that the Session has inside an operation share a product.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
@@ -29,6 +31,14 @@ from graph.weights import Rates, Weights
 
 BLOCK = 50
 PARTS = 4
+MATRICES = "w_x", "w_rec", "w_sg_1", "w_sg_2"
+FACTORS = "h_1", "h_2", "u_v", "v", "e_1", "e_2"
+
+# The factors of updates by name, learning rates and signs included: one image's, [1, width] each,
+# or the rows of a block's so far, [BLOCK, width].
+Factors = dict[str, tf.Tensor]
+# Weight matrices by name, the rows for pixels alone.
+Matrices = dict[str, tf.Tensor]
 
 
 def product_in_parts(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
@@ -46,33 +56,24 @@ def product_in_parts(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.matmul(q_i, tf.reshape(w, [PARTS, m // PARTS, n])), 0)
 
 
-def low_rank(q: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """(q·Aᵀ)·B, [1, n], for q [1, m], A [rows, m] and B [rows, n]."""
-    return tf.matmul(tf.matmul(q, a, transpose_b=True), b)
+def _low_rank(q: tf.Tensor, updates: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+    """Σ (q·Aᵀ)·B, for a row q."""
+    return tf.add_n([tf.matmul(tf.matmul(q, a, transpose_b=True), b) for a, b in updates])
 
 
 class Delayed(NamedTuple):
-    """A matrix with the updates that it has not had yet.
-
-    Attributes:
-        w: W, [m, n].
-        a: A, [rows, m].
-        b: B, [rows, n].
-        new: pairs a [1, m] and b [1, n], of updates aᵀb that A and B do not hold yet.
-    """
+    """A matrix W [m, n] with updates that it has not had yet: pairs A [rows, m] and B [rows, n]."""
 
     w: tf.Tensor
-    a: tf.Tensor
-    b: tf.Tensor
-    new: tuple[tuple[tf.Tensor, tf.Tensor], ...] = ()
+    updates: tuple[tuple[tf.Tensor, tf.Tensor], ...]
 
     def plus(self, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
-        """W := W + aᵀb, put off."""
-        return self._replace(new=(*self.new, (a, b)))
+        """W := W + AᵀB, put off."""
+        return self._replace(updates=(*self.updates, (a, b)))
 
     def pending(self, q: tf.Tensor) -> tf.Tensor:
-        """(q·Aᵀ)·B, what the updates add to q·W."""
-        return tf.add_n([low_rank(q, a, b) for a, b in ((self.a, self.b), *self.new)])
+        """What the updates add to q·W, for a row q [1, m]."""
+        return _low_rank(q, self.updates)
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
         """q·W now, for a row q [1, m]."""
@@ -80,108 +81,29 @@ class Delayed(NamedTuple):
 
     def product_transposed(self, q: tf.Tensor) -> tf.Tensor:
         """q·Wᵀ now, for a row q [1, n]."""
-        pending = tf.add_n([low_rank(q, b, a) for a, b in ((self.a, self.b), *self.new)])
+        pending = _low_rank(q, [(b, a) for a, b in self.updates])
         return tf.matmul(q, self.w, transpose_b=True) + pending
 
     def applied(self) -> tf.Tensor:
         """W + AᵀB."""
-        return self.w + tf.matmul(self.a, self.b, transpose_a=True)
-
-
-class Matrices(NamedTuple):
-    """The matrices that a step changes, as tensors or as `Delayed`."""
-
-    w_x: Any
-    w_rec: Any
-    w_sg_1: Any
-    w_sg_2: Any
+        return tf.add_n([self.w, *(tf.matmul(a, b, transpose_a=True) for a, b in self.updates)])
 
 
 class State(NamedTuple):
-    """What else a step changes: h₁, h₂ and `w_fc` as a row, [1, width] each."""
+    """What else a step changes.
+
+    Attributes:
+        h_1, h_2: [1, width].
+        w_fc: as a row, [1, width].
+        u: the sum of the block's u, the factor of h₀ in Wrec, [1, width].
+        labels: of each module that is told the label, the rows of w_sg for it, [2, width].
+    """
 
     h_1: tf.Tensor
     h_2: tf.Tensor
     w_fc: tf.Tensor
-
-
-class Factors(NamedTuple):
-    """The factors of one step's updates, rows [1, width], learning rates and signs included.
-
-    Wx := Wx + xᵀ(u + v), Wrec := Wrec + h₀ᵀu + h₁ᵀv, Wsg1 := Wsg1 + h₁ᵀe₁, Wsg2 := Wsg2 + h₂ᵀe₂.
-    """
-
-    h_1: tf.Tensor
-    h_2: tf.Tensor
     u: tf.Tensor
-    v: tf.Tensor
-    e_1: tf.Tensor
-    e_2: tf.Tensor
-
-
-class Rows(NamedTuple):
-    """The factors of a block's updates so far, a row for each image.
-
-    h₀ is the same for the whole block: it has row 0 of H₁ for itself, with the sum of the block's u
-    in V and zeros in E₁, and image n has row 1 + n there.
-
-    Attributes:
-        h_1: H₁, [1 + BLOCK, width].
-        h_2: H₂, [BLOCK, width].
-        u_v: U + V, [BLOCK, width].
-        v: V, [1 + BLOCK, width].
-        e_1: E₁, [1 + BLOCK, width].
-        e_2: E₂, [BLOCK, width].
-    """
-
-    h_1: tf.Tensor
-    h_2: tf.Tensor
-    u_v: tf.Tensor
-    v: tf.Tensor
-    e_1: tf.Tensor
-    e_2: tf.Tensor
-
-    def of(self, w: Matrices, images: tf.Tensor) -> Matrices:
-        """The matrices from before the block, `Delayed` by these rows; X, [BLOCK, width]."""
-        return Matrices(
-            Delayed(w.w_x, images, self.u_v),
-            Delayed(w.w_rec, self.h_1, self.v),
-            Delayed(w.w_sg_1, self.h_1, self.e_1),
-            Delayed(w.w_sg_2, self.h_2, self.e_2),
-        )
-
-
-def no_rows(h_0: tf.Tensor) -> Rows:
-    """Those at the beginning of a block."""
-    zeros = tf.zeros([BLOCK, h_0.shape[1]], h_0.dtype)
-    zeros_1 = tf.zeros([1 + BLOCK, h_0.shape[1]], h_0.dtype)
-    return Rows(tf.concat([h_0, zeros], 0), zeros, zeros, zeros_1, zeros_1, zeros)
-
-
-def fill(rows: Rows, n: tf.Tensor, f: Factors, length: tf.Tensor) -> Rows:
-    """The rows with those of image n, counted from 0, of a block of so many images.
-
-    XLA goes by the data alone. Where rows are written that something else may still read, it copies
-    them all before; but a loop waits for everything that goes into it, which here is all that a
-    step computes. So this is a loop over the images from n to n.
-    """
-
-    def fill_row(n: tf.Tensor, rows: Rows) -> tuple[tf.Tensor, Rows]:
-        def put(matrix: tf.Tensor, row: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-            return tf.tensor_scatter_nd_update(matrix, [[row]], value)
-
-        return n + 1, Rows(
-            h_1=put(rows.h_1, 1 + n, f.h_1),
-            h_2=put(rows.h_2, n, f.h_2),
-            u_v=put(rows.u_v, n, f.u + f.v),
-            v=tf.tensor_scatter_nd_add(put(rows.v, 1 + n, f.v), [[0]], f.u),
-            e_1=put(rows.e_1, 1 + n, f.e_1),
-            e_2=put(rows.e_2, n, f.e_2),
-        )
-
-    after = tf.minimum(n + 1, length)  # n + 1, which XLA must not know
-    _, filled = tf.while_loop(lambda n, _: n < after, fill_row, (n, rows))
-    return Rows(*filled)
+    labels: tuple[tf.Tensor, ...]
 
 
 class Image(NamedTuple):
@@ -192,12 +114,33 @@ class Image(NamedTuple):
         x_w: x·Wx with the Wx from before the block, [1, width].
         x_a: x·Aᵀ with the A of Wx, the block's images, [1, BLOCK].
         x_x: x·xᵀ, [1, 1].
+        h_0: [1, width].
+        h_0_w: h₀·Wrec with the Wrec from before the block, [1, width].
     """
 
     y: tf.Tensor
     x_w: tf.Tensor
     x_a: tf.Tensor
     x_x: tf.Tensor
+    h_0: tf.Tensor
+    h_0_w: tf.Tensor
+
+
+def matrices(
+    w: Matrices, xs: tf.Tensor, h_0: tf.Tensor, u: tf.Tensor, f: Factors
+) -> dict[str, Delayed]:
+    """The matrices from before a block, w, with the block's updates so far.
+
+    Wx + Xᵀ(U + V), Wrec + H₁ᵀV + h₀ᵀΣu, Wsg1 + H₁ᵀE₁ and Wsg2 + H₂ᵀE₂, where X are the block's
+    images and `f` has U + V, V, H₁, H₂, E₁ and E₂, [BLOCK, width] each.
+    """
+    factors = {
+        "w_x": ((xs, f["u_v"]),),
+        "w_rec": ((f["h_1"], f["v"]), (h_0, u)),
+        "w_sg_1": ((f["h_1"], f["e_1"]),),
+        "w_sg_2": ((f["h_2"], f["e_2"]),),
+    }
+    return {name: Delayed(w[name], updates) for name, updates in factors.items()}
 
 
 def readout(h: tf.Tensor, w_fc: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -206,85 +149,97 @@ def readout(h: tf.Tensor, w_fc: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.
     return cost_function(p, y), (p - y) * p * (1 - p)
 
 
-def published_step(
-    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, m: Matrices, rates: Rates, sign: int
+def step(
+    image: Image,
+    s: State,
+    m: dict[str, Delayed],
+    u_v: tf.Tensor,
+    rates: Rates,
+    *,
+    published: bool,
+    ascend: bool,
 ) -> tuple[tf.Tensor, State, Factors]:
-    """One step of `graph.backprop.published_manual`.
+    """One step.
+
+    In the wiring `published`, everything is read as it was before the step
+    (`graph.backprop.published_manual`); else the numbers are those of the steps of
+    `graph.backprop.ordered_manual`.
 
     Args:
         image: the image.
-        h_0: [1, width].
-        h_0_w: h₀·Wrec with the Wrec from before the block, [1, width].
         s: the state before the step.
-        m: the `Delayed` matrices before the step.
+        m: the matrices before the step.
+        u_v: the factor of the updates of Wx, [BLOCK, width].
         rates: the learning rates.
-        sign: 1 to add synthetic gradients, −1 to subtract them.
+        published: whether the wiring is `published`.
+        ascend: whether synthetic gradients are added, or subtracted.
 
     Returns:
-        The cost of the image, the state after the step, and the updates of the matrices.
+        The cost of the image, the state after the step, and the factors of its updates.
     """
-    y, x_w, x_a, _ = image
-    h_1, h_2, w_fc = s
-    w_x, w_rec, w_sg_1, w_sg_2 = m
-    x_w += tf.matmul(x_a, w_x.b)
-    a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))  # a₁ = tanh(x·Wx + h₀·Wrec)
-    a_2 = tf.tanh(x_w + w_rec.product(h_1))  # a₂ = tanh(x·Wx + h₁·Wrec)
-    cost, d = readout(h_2, w_fc, y)
-    g_1 = w_sg_1.product(a_1)  # ĝ₁ = a₁·Wsg1
-    g_2 = w_sg_2.product(a_2)  # ĝ₂ = a₂·Wsg2
-    u = g_1 * (1 - a_1**2)  # u = ĝ₁ ⊙ (1 − a₁²)
-    v = g_2 * (1 - a_2**2)  # v = ĝ₂ ⊙ (1 − a₂²)
-    t_1 = w_rec.product_transposed(v)  # t₁ = v·Wrecᵀ
-    t_2 = d * w_fc  # t₂ = d·Wfcᵀ
-    lr_rec = sign * rates.lr_rec
-    factors = Factors(
-        h_1,
-        h_2,
-        u=lr_rec * u,
-        v=lr_rec * v,
-        e_1=-rates.lr_sg * (g_1 - t_1),
-        e_2=-rates.lr_sg * (g_2 - t_2),
-    )
-    return cost, State(a_1, a_2, w_fc - rates.lr_x * d * h_2), factors
+    y, x_w, x_a, x_x, h_0, h_0_w = image
+    w_rec, label = m["w_rec"], tf.concat([1 - y, y], 1)
+    lr_rec = rates.lr_rec if ascend else -rates.lr_rec
 
+    def guess(a: tf.Tensor, k: int) -> tf.Tensor:
+        known = [tf.matmul(label, s.labels[k - 1])] if s.labels else []
+        return tf.add_n([m[f"w_sg_{k}"].product(a), *known])
 
-def ordered_step(
-    image: Image, h_0: tf.Tensor, h_0_w: tf.Tensor, s: State, m: Matrices, rates: Rates, sign: int
-) -> tuple[tf.Tensor, State, Factors]:
-    """One step of `graph.backprop.ordered_manual`; arguments and result as in `published_step`."""
-    y, x_w, x_a, x_x = image
-    w_x, w_rec, w_sg_1, w_sg_2 = m
-    lr_rec = sign * rates.lr_rec
     # 1. a₁ = tanh(x·Wx + h₀·Wrec)
-    x_w += tf.matmul(x_a, w_x.b)
+    x_w += tf.matmul(x_a, u_v)
     a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
-    g_1 = w_sg_1.product(a_1)
-    u = g_1 * (1 - a_1**2)
-    w_rec = w_rec.plus(h_0, lr_rec * u)
-    x_w += x_x * (lr_rec * u)  # x·(xᵀu)
+    g_1 = guess(a_1, 1)
+    u = lr_rec * (g_1 * (1 - a_1**2))
+    if not published:
+        w_rec, x_w = w_rec.plus(h_0, u), x_w + x_x * u  # x·(xᵀu)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec)
-    a_2 = tf.tanh(x_w + w_rec.product(a_1))
+    h_1 = s.h_1 if published else a_1
+    a_2 = tf.tanh(x_w + w_rec.product(h_1))
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
-    g_2 = w_sg_2.product(a_2)
+    g_2 = guess(a_2, 2)
     v = g_2 * (1 - a_2**2)
-    w_rec = w_rec.plus(a_1, lr_rec * v)
+    if not published:
+        w_rec = w_rec.plus(h_1, lr_rec * v)
     # 5. t₁ = v·Wrecᵀ
     t_1 = w_rec.product_transposed(v)
+    e_1 = -rates.lr_sg * (g_1 - t_1)
     # 6. p = σ(h₂·Wfc), d = (p − y) p (1 − p)
-    cost, d = readout(a_2, s.w_fc, y)
-    w_fc = s.w_fc - rates.lr_x * d * a_2
+    h_2 = s.h_2 if published else a_2
+    cost, d = readout(h_2, s.w_fc, y)
+    w_fc = s.w_fc - rates.lr_x * d * h_2
     # 7. t₂ = d·Wfcᵀ
-    t_2 = d * w_fc
-    factors = Factors(
-        h_1=a_1,
-        h_2=a_2,
-        u=lr_rec * u,
-        v=lr_rec * v,
-        e_1=-rates.lr_sg * (g_1 - t_1),
-        e_2=-rates.lr_sg * (g_2 - t_2),
+    t_2 = d * (s.w_fc if published else w_fc)
+    e_2 = -rates.lr_sg * (g_2 - t_2)
+    labels = tuple(
+        rows + tf.matmul(label, e, transpose_a=True)
+        for rows, e in zip(s.labels, (e_1, e_2), strict=False)
     )
-    return cost, State(a_1, a_2, w_fc), factors
+    factors = {
+        "h_1": h_1,
+        "h_2": h_2,
+        "u_v": u + lr_rec * v,
+        "v": lr_rec * v,
+        "e_1": e_1,
+        "e_2": e_2,
+    }
+    return cost, State(a_1, a_2, w_fc, s.u + u, labels), factors
+
+
+def fill(f: Factors, n: tf.Tensor, new: Factors, length: tf.Tensor) -> Factors:
+    """The rows with those of image n, counted from 0, of a block of so many images.
+
+    XLA goes by the data alone. Where rows are written that something else may still read, it copies
+    them all before; but a loop waits for everything that goes into it, which here is all that a
+    step computes. So this is a loop over the images from n to n.
+    """
+
+    def fill_row(n: tf.Tensor, f: Factors) -> tuple[tf.Tensor, Factors]:
+        return n + 1, {k: tf.tensor_scatter_nd_update(f[k], [[n]], new[k]) for k in f}
+
+    after = tf.minimum(n + 1, length)  # n + 1, which XLA must not know
+    filled: Factors = tf.while_loop(lambda n, _: n < after, fill_row, (n, f))[1]
+    return filled
 
 
 def delayed_manual(
@@ -305,18 +260,15 @@ def delayed_manual(
         rates: the learning rates.
         published: whether in the wiring `published`; else in `ordered`, whose numbers are those of
             `connected` too.
-        ascend: whether the synthetic gradients are added, as in the post, or subtracted.
+        ascend: whether synthetic gradients are added, as in the post, or subtracted.
 
     Returns:
         The cost of each image, [n]; to evaluate it is to train.
     """
     total, width = images.shape
-    step = published_step if published else ordered_step
-    sign = 1 if ascend else -1
     # The last block may be short; its missing images are never looked at.
     missing = -total % BLOCK
     padding = [[0, missing], [0, 0]]
-    variables = (weights.w_x, weights.w_rec, weights.w_sg_1, weights.w_sg_2)
 
     # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
     # it can tell that there is one image. The variables are read and written in here because XLA
@@ -326,45 +278,57 @@ def delayed_manual(
     def epoch(images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
         h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
-        state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()))
-        matrices = Matrices(*(variable.read_value() for variable in variables))
+        read = {name: getattr(weights, name).read_value() for name in MATRICES}
+        # A module's rows for the label, if it has any, come after those for the pixels.
+        told = tuple(w[width:] for name, w in read.items() if w.shape[0] > width)
+        zeros = tf.zeros([BLOCK, width], images.dtype)
+        state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()), zeros[:1], told)
 
         def block(
             first: tf.Tensor, costs: tf.Tensor, s: State, w: Matrices
         ) -> tuple[tf.Tensor, tf.Tensor, State, Matrices]:
             xs = tf.slice(images, [first, 0], [BLOCK, width])
-            x_ws, x_as = product_in_parts(xs, w.w_x), tf.matmul(xs, xs, transpose_b=True)
-            h_0_w = product_in_parts(h_0, w.w_rec)
+            x_ws, x_as = product_in_parts(xs, w["w_x"]), tf.matmul(xs, xs, transpose_b=True)
+            h_0_w = product_in_parts(h_0, w["w_rec"])
             length = tf.minimum(BLOCK, count - first)
 
             def one(
-                n: tf.Tensor, costs: tf.Tensor, s: State, rows: Rows
-            ) -> tuple[tf.Tensor, tf.Tensor, State, Rows]:
+                n: tf.Tensor, costs: tf.Tensor, s: State, f: Factors
+            ) -> tuple[tf.Tensor, tf.Tensor, State, Factors]:
                 image = Image(
                     y=tf.slice(labels, [first + n, 0], [1, 1]),
                     x_w=tf.slice(x_ws, [n, 0], [1, width]),
                     x_a=tf.slice(x_as, [n, 0], [1, BLOCK]),
                     x_x=tf.slice(x_as, [n, n], [1, 1]),
+                    h_0=h_0,
+                    h_0_w=h_0_w,
                 )
-                cost, s, factors = step(image, h_0, h_0_w, s, rows.of(w, xs), rates, sign)
+                m = matrices(w, xs, h_0, s.u, f)
+                cost, s, new = step(
+                    image, s, m, f["u_v"], rates, published=published, ascend=ascend
+                )
                 costs = tf.tensor_scatter_nd_update(costs, [[first + n]], [cost])
-                return n + 1, costs, s, fill(rows, n, factors, length)
+                return n + 1, costs, s, fill(f, n, new, length)
 
-            _, costs, s, rows = tf.while_loop(
-                lambda n, *_: n < length, one, (0, costs, s, no_rows(h_0))
+            s = s._replace(u=zeros[:1])
+            _, costs, s, f = tf.while_loop(
+                lambda n, *_: n < length, one, (0, costs, s, dict.fromkeys(FACTORS, zeros))
             )
-            applied = Matrices(*(delayed.applied() for delayed in rows.of(w, xs)))
-            return first + BLOCK, costs, s, applied
+            w = {name: matrix.applied() for name, matrix in matrices(w, xs, h_0, s.u, f).items()}
+            return first + BLOCK, costs, s, w
 
         costs = tf.zeros([total + missing], images.dtype)
-        _, costs, state, matrices = tf.while_loop(
-            lambda first, *_: first < count, block, (0, costs, state, matrices)
+        square = {name: w[:width] for name, w in read.items()}
+        _, costs, s, w = tf.while_loop(
+            lambda first, *_: first < count, block, (0, costs, state, square)
         )
-        h_1, h_2, w_fc = state
-        weights.hidden_states.assign(tf.transpose(tf.concat([h_0, h_1, h_2], 0)))
-        weights.w_fc.assign(tf.transpose(w_fc))
-        for matrix, value in zip(variables, matrices, strict=True):
-            matrix.assign(value)
+        weights.hidden_states.assign(tf.transpose(tf.concat([h_0, s.h_1, s.h_2], 0)))
+        weights.w_fc.assign(tf.transpose(s.w_fc))
+        w |= {
+            f"w_sg_{k}": tf.concat([w[f"w_sg_{k}"], rows], 0) for k, rows in enumerate(s.labels, 1)
+        }
+        for name in MATRICES:
+            getattr(weights, name).assign(w[name])
         return costs[:total]
 
     return epoch(images, labels, tf.constant(total))

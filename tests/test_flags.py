@@ -61,7 +61,6 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--condition_on_label", "--wiring=published"),
         ("--mode=auto --wiring=ordered --condition_on_label", "--mode=auto"),
         ("--wiring=ordered --gradient=true --condition_on_label", "--gradient=true"),
-        ("--wiring=ordered --engine=delayed --condition_on_label", "--engine=delayed"),
         ("--mode=numpy --condition_on_label", "--condition_on_label"),
         ("--engine=delayed --mode=auto", "--engine=delayed"),
         ("--engine=delayed --wiring=connected --gradient=true", "--engine=delayed"),
