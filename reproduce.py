@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiment.settings import UserError
 from experiment.storage.interruption import Interrupted, Signals
-from experiment.training.startup import fix_rounding, import_tensorflow, spare_memory
+from experiment.training.startup import fix_rounding, import_tensorflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +97,6 @@ def reproduce(
         start, events = START, None
         if settings.mode != "numpy":
             start = checkpoints.start(settings, split)
-            spare_memory()
             if not verbose:
                 import_tensorflow()
         if settings.tensorboard:

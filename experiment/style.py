@@ -45,6 +45,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         yield figure
         # Without date and version, so that the files are the same from run to run.
         figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
+        figure.set_layout_engine("none")  # All stays in its place, which took half of the time.
         figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
 
 

@@ -1,12 +1,8 @@
 """What has to be done before NumPy and TensorFlow are imported, and how they are."""
 
-import ctypes
 import os
 import sys
 import tempfile
-
-M_MMAP_THRESHOLD = -3  # of glibc's mallopt
-LARGE = 2**20  # bytes
 
 
 def fix_rounding() -> None:
@@ -18,20 +14,6 @@ def fix_rounding() -> None:
     # Each Session has threads of its own, as many as it asks for. By default the first that needs
     # any, be it the compiler, makes those of the whole process.
     os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
-
-
-def spare_memory() -> None:
-    """Keeps what a run takes close to what it needs; to be called before TensorFlow is imported.
-
-    What is large (initial values, the buffers of a checkpoint) goes back to the system when it is
-    free. By default glibc keeps it after a while, and for each thread apart. The outer products
-    that a step needs for a moment would suffer from that; they come from a pool of TensorFlow's
-    own, which its threads share.
-    """
-    os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # There is none without glibc.
-        mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def import_tensorflow() -> None:
