@@ -26,12 +26,14 @@ _HELP = {
         "box 2 and the readout see the hidden states of the image before; ordered: in the order "
         "that the post draws, they see those of this image; connected: ordered, and the hidden "
         "states pass as tensors, so that automatic differentiation sees the time boxes.",
-        "gradient": "What manual mode trains the time boxes with. true: back-propagation through "
-        "time, by hand.",
+        "decoupled": "The time boxes that in manual mode learn at once, each from a guess at its "
+        "gradient. none: back-propagation through time, by hand.",
         "synthetic_step": "Whether manual mode adds synthetic gradients to the weights, as the "
         "post does, or subtracts.",
         "condition_on_label": "Tell the label to the modules that guess the gradients, as the "
         "paper's cDNI does.",
+        "label_scale": "How large the label is among what they are told.",
+        "label_alone": "Tell them nothing else: a control.",
         "recurrent_update": "In numpy mode, the product that changes w_rec and w_x; inner is the "
         "Numpy post's fault, and the default there.",
         "engine": "How an epoch is run; the numbers are the same but for rounding. feed: a "
@@ -40,7 +42,8 @@ _HELP = {
         "epochs": "Passes over the training images.",
     },
     "data": {
-        "digits": "The two digits to tell apart: the first has label 0, the second label 1.",
+        "digits": "Two sets of digits to tell apart, 0,1 or 01234,56789: those of the first have "
+        "label 0, those of the second label 1.",
         "train_images": "Number of images to train on.",
         "test_images": "Number of images to test on.",
         "split_seed": "Seed of the shuffle that decides which images are for training, testing or "
@@ -55,7 +58,7 @@ _HELP = {
     },
     "learning rates (all per image)": {
         "lr_x": "Rate of w_fc in manual mode (the name is the post's).",
-        "lr_rec": "Rate of w_rec and w_x in manual mode; with --gradient=true, of h_0 too.",
+        "lr_rec": "Rate of w_rec and w_x in manual mode; with --decoupled=none, of h_0 too.",
         "lr_sg": "Rate of the synthetic gradients w_sg_1 and w_sg_2 in manual mode.",
         "lr_auto": "Rate of GradientDescentOptimizer in auto mode.",
     },
@@ -65,7 +68,8 @@ _HELP = {
         "allow_other_data": "Take files of the same names and format that are not the official "
         "ones.",
         "results_dir": "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
-        "<wiring>-manual-true/ with --gradient=true, numpy-<recurrent_update>/ in numpy mode.",
+        "<wiring>-manual-decoupled-<decoupled>/ unless both time boxes are, "
+        "numpy-<recurrent_update>/ in numpy mode.",
         "checkpoint_every": "Epochs between two checkpoints, in <run folder>/checkpoint/, and one "
         "after the last; 0: none. They are removed when the run has ended well.",
         "resume": "Go on from the newest checkpoint, if there is one; --noresume drops what there "
@@ -78,7 +82,7 @@ _HELP = {
 _CHOICES = {
     "mode": ["manual", "auto", "numpy"],
     "wiring": ["published", "ordered", "connected"],
-    "gradient": ["synthetic", "true"],
+    "decoupled": ["both", "1", "2", "none"],
     "synthetic_step": ["ascend", "descend"],
     "recurrent_update": ["inner", "outer"],
     "engine": ["feed", "stepwise", "delayed"],
@@ -119,11 +123,16 @@ for _group, _texts in _HELP.items():
         _define(_name, _text, _group)
 
 
-def _are_two_digits(text: str) -> bool:
-    return re.fullmatch(r"([0-9]),(?!\1)[0-9]", text) is not None
+def _are_sets_of_digits(text: str) -> bool:
+    # No digit comes twice.
+    return re.fullmatch(r"(?!.*(.).*\1)[0-9]+,[0-9]+", text) is not None
 
 
-flags.register_validator("digits", _are_two_digits, "must be two different digits, such as 3,8")
+flags.register_validator(
+    "digits",
+    _are_sets_of_digits,
+    "must be two sets, no digit twice, such as 3,8 or 01234,56789",
+)
 for _name in ("data_dir", "results_dir"):
     flags.register_validator(_name, bool, "must name a folder; . is the one you are in")
 
@@ -198,7 +207,7 @@ def parse(argv: Sequence[str]) -> Settings:
         raise UserError(f"{rest[1]!r} is not a flag: flags start with --")
     _refuse_what_makes_no_sense(values)
     settings = {field.name: values[field.name].value for field in dataclasses.fields(Settings)}
-    settings["digits"] = tuple(map(int, values.digits.split(",")))
+    settings["digits"] = tuple("".join(sorted(each)) for each in values.digits.split(","))
     for name in ("data_dir", "results_dir"):
         settings[name] = Path(settings[name])
     if values.mode == "numpy":
@@ -229,14 +238,14 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
                 raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
-    label = ("condition_on_label",)
+    label = ("condition_on_label", "label_scale", "label_alone")
     synthetic = ("synthetic_step", "synthetic_init", "lr_sg", *label)
     if values.mode == "auto":
-        of_manual = ("gradient", *synthetic, "lr_x", "lr_rec")
+        of_manual = ("decoupled", *synthetic, "lr_x", "lr_rec")
         refuse(of_manual, "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
         meant_for_graphs = (
-            "wiring", "engine", "gradient", "synthetic_step", "synthetic_init", *label, "init",
+            "wiring", "engine", "decoupled", "synthetic_step", "synthetic_init", *label, "init",
             "split_seed", "lr_auto", *OF_CHECKPOINTS, "tensorboard",
         )  # fmt: skip
         for name in meant_for_graphs:
@@ -246,17 +255,25 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         refuse(("recurrent_update",), "it is for --mode=numpy")
     if values.mode == "manual":
         refuse(("lr_auto",), "it is for --mode=auto, and this is --mode=manual")
-    if values.engine == "delayed" and (values.mode, values.gradient) != ("manual", "synthetic"):
-        raise UserError("--engine=delayed is for --mode=manual with --gradient=synthetic")
+    if values.engine == "delayed" and (
+        (values.mode, values.decoupled) != ("manual", "both") or values.label_alone
+    ):
+        raise UserError(
+            "--engine=delayed is for --mode=manual with --decoupled=both, without --label_alone"
+        )
     if values.wiring == "published":
         refuse(label, "in --wiring=published a guess and its correction come from two images")
-    if values.gradient == "true":
-        refuse(synthetic, "--gradient=true uses no synthetic gradients")
-        if values.wiring == "published":
+        if values.decoupled != "both":
             raise UserError(
-                "--gradient=true makes no sense with --wiring=published, where the cost and the "
-                "time boxes belong to different images: add --wiring=connected"
+                f"--decoupled={values.decoupled} makes no sense with --wiring=published, where the "
+                "cost and the time boxes belong to different images: add --wiring=connected"
             )
+    if not values.condition_on_label:
+        refuse(label[1:], "it is for --condition_on_label")
+    elif not values.label_scale:
+        raise UserError("--label_scale=0 makes no sense: leave --condition_on_label out")
+    if values.decoupled == "none":
+        refuse(synthetic, "--decoupled=none uses no synthetic gradients")
 
 
 def study() -> Path | None:

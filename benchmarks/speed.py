@@ -49,7 +49,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "ordered, ": {"wiring": "ordered"},
     "connected, ": {"wiring": "connected"},
     "with the label, ": {"wiring": "connected", "condition_on_label": True},
-    "true gradient, ": {"wiring": "connected", "gradient": "true"},
+    "box 1 decoupled, ": {"wiring": "connected", "decoupled": "1"},
+    "box 2 decoupled, ": {"wiring": "connected", "decoupled": "2"},
+    "through time, ": {"wiring": "connected", "decoupled": "none"},
     "auto, ": {"mode": "auto"},
     "ordered auto, ": {"mode": "auto", "wiring": "ordered"},
     "connected auto, ": {"mode": "auto", "wiring": "connected"},
@@ -182,7 +184,7 @@ def main() -> None:
     programs: dict[str, Program] = {"post": lambda: post.epoch(images)}
     for kind, changes in KINDS.items():
         for name in ("feed", "stepwise", "delayed"):
-            if name != "delayed" or not {"mode", "gradient"} & set(changes):
+            if name != "delayed" or not {"mode", "decoupled"} & set(changes):
                 programs[kind + name] = with_engine(name, **changes)
     trace = traces.find(settings)
     assert trace is not None

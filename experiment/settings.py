@@ -19,13 +19,15 @@ class Settings:
 
     mode: str = "manual"
     wiring: str = "published"
-    gradient: str = "synthetic"
+    decoupled: str = "both"
     synthetic_step: str = "ascend"
     condition_on_label: bool = False
+    label_scale: float = 1.0
+    label_alone: bool = False
     recurrent_update: str = "outer"
     engine: str = "stepwise"
     epochs: int = 100
-    digits: tuple[int, int] = (0, 1)
+    digits: tuple[str, str] = ("0", "1")
     train_images: int = 100
     test_images: int = 20
     split_seed: int = 678
@@ -49,8 +51,8 @@ class Settings:
         """Of the folder that the run writes to."""
         if self.mode == "numpy":
             return f"numpy-{self.recurrent_update}"
-        true = "-true" if self.gradient == "true" else ""
-        return f"{self.wiring}-{self.mode}{true}"
+        decoupled = "" if self.decoupled == "both" else f"-decoupled-{self.decoupled}"
+        return f"{self.wiring}-{self.mode}{decoupled}"
 
     def numeric(self) -> dict[str, Any]:
         """The settings that bear on the numbers: all but those of files."""

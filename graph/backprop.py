@@ -160,6 +160,93 @@ def ordered_manual(
     return readout, tf.group(x_2, sg_1, sg_2, write_2)
 
 
+def box_1_decoupled(
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: Weights,
+    modules: tuple[Module, Module],
+    rates: Rates,
+    *,
+    connected: bool,
+    ascend: bool,
+) -> tuple[Layer, tf.Operation]:
+    """Time box 1 learns at once, from a guess; time box 2 waits for the readout.
+
+    Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 1 only.
+    """
+    module_1, _ = modules
+    # a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
+    h_0, box_1, write_1 = run_time_box(x, weights, 1)
+    # ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
+    with tf.name_scope("update_1"):
+        guess_1 = guess(box_1, y, module_1)
+        u = d_time_box(guess_1.g, box_1)
+        rec_1 = synthetic_step(weights.w_rec, outer(h_0, rates.lr_rec * u), ascend=ascend)
+        x_1 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * u), ascend=ascend)
+    # a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂, with the weights that box 1 has changed
+    h_1, box_2, write_2 = run_time_box(
+        x, weights, 2, h=box_1.a if connected else None, after=[write_1, rec_1, x_1]
+    )
+    # p = σ(h₂·Wfc), d = (p − y) p (1 − p), t₂ = d·Wfcᵀ
+    h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
+    with tf.name_scope("true_gradients"), tf.control_dependencies([rec_1]):
+        d = d_readout(readout, y)
+        t_2 = d_hidden_state(d, weights.w_fc)
+        # v = t₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, with the Wrec of box 2
+        v = d_time_box(t_2, box_2)
+        t_1 = d_hidden_state(v, weights.w_rec)
+    with tf.name_scope("update_2"), tf.control_dependencies([t_2, t_1]):
+        rec_2 = weights.w_rec.assign_sub(outer(h_1, rates.lr_rec * v, after=t_1))
+        x_2 = weights.w_x.assign_sub(outer(x, rates.lr_rec * v))
+        fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
+        sg_1 = learn(guess_1, t_1, module_1, rates.lr_sg)
+    return readout, tf.group(rec_2, x_2, fc, sg_1, write_2)
+
+
+def box_2_decoupled(
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: Weights,
+    modules: tuple[Module, Module],
+    rates: Rates,
+    *,
+    connected: bool,
+    ascend: bool,
+) -> tuple[Layer, tf.Operation]:
+    """Time box 2 does not wait for the readout; time box 1 waits for time box 2.
+
+    Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 2 only.
+    """
+    _, module_2 = modules
+    # a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁; a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂
+    h_0, box_1, write_1 = run_time_box(x, weights, 1)
+    h_1, box_2, write_2 = run_time_box(
+        x, weights, 2, h=box_1.a if connected else None, after=[write_1]
+    )
+    # ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, u = t₁ ⊙ (1 − a₁²)
+    with tf.name_scope("guess"):
+        guess_2 = guess(box_2, y, module_2)
+        v = d_time_box(guess_2.g, box_2)
+        t_1 = d_hidden_state(v, weights.w_rec)
+        u = d_time_box(t_1, box_1)
+    with tf.name_scope("update_1_and_2"), tf.control_dependencies([t_1]):
+        h_0_h_1, u_v = tf.concat([h_0, h_1], 0), tf.concat([u, v], 0)  # h₀ᵀu + h₁ᵀv, one product
+        rec = synthetic_step(
+            weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend
+        )
+        x_1_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * (u + v)), ascend=ascend)
+    # p = σ(h₂·Wfc), d = (p − y) p (1 − p)
+    h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
+    with tf.name_scope("update_readout"):
+        d = d_readout(readout, y)
+        fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
+    # t₂ = d·Wfcᵀ, with the Wfc that was changed
+    with tf.name_scope("update_synthetic_gradient_2"), tf.control_dependencies([fc]):
+        t_2 = d_hidden_state(d, weights.w_fc)
+        sg_2 = learn(guess_2, t_2, module_2, rates.lr_sg)
+    return readout, tf.group(rec, x_1_2, sg_2, write_2)
+
+
 def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weights) -> Gradients:
     """Back-propagation through time, by hand.
 

@@ -158,6 +158,7 @@ def step(
     *,
     published: bool,
     ascend: bool,
+    label: float,
 ) -> tuple[tf.Tensor, State, Factors]:
     """One step.
 
@@ -173,16 +174,17 @@ def step(
         rates: the learning rates.
         published: whether the wiring is `published`.
         ascend: whether synthetic gradients are added, or subtracted.
+        label: as in `graph.modules.Module`.
 
     Returns:
         The cost of the image, the state after the step, and the factors of its updates.
     """
     y, x_w, x_a, x_x, h_0, h_0_w = image
-    w_rec, label = m["w_rec"], tf.concat([1 - y, y], 1)
+    w_rec, told = m["w_rec"], label * tf.concat([1 - y, y], 1)
     lr_rec = rates.lr_rec if ascend else -rates.lr_rec
 
     def guess(a: tf.Tensor, k: int) -> tf.Tensor:
-        known = [tf.matmul(label, s.labels[k - 1])] if s.labels else []
+        known = [tf.matmul(told, s.labels[k - 1])] if s.labels else []
         return tf.add_n([m[f"w_sg_{k}"].product(a), *known])
 
     # 1. a₁ = tanh(x·Wx + h₀·Wrec)
@@ -212,7 +214,7 @@ def step(
     t_2 = d * (s.w_fc if published else w_fc)
     e_2 = -rates.lr_sg * (g_2 - t_2)
     labels = tuple(
-        rows + tf.matmul(label, e, transpose_a=True)
+        rows + tf.matmul(told, e, transpose_a=True)
         for rows, e in zip(s.labels, (e_1, e_2), strict=False)
     )
     factors = {
@@ -250,6 +252,7 @@ def delayed_manual(
     *,
     published: bool,
     ascend: bool,
+    label: float,
 ) -> tf.Tensor:
     """One epoch of manual back propagation with synthetic gradients.
 
@@ -261,6 +264,7 @@ def delayed_manual(
         published: whether in the wiring `published`; else in `ordered`, whose numbers are those of
             `connected` too.
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
+        label: of the modules, as in `graph.modules.Module`.
 
     Returns:
         The cost of each image, [n]; to evaluate it is to train.
@@ -305,7 +309,7 @@ def delayed_manual(
                 )
                 m = matrices(w, xs, h_0, s.u, f)
                 cost, s, new = step(
-                    image, s, m, f["u_v"], rates, published=published, ascend=ascend
+                    image, s, m, f["u_v"], rates, published=published, ascend=ascend, label=label
                 )
                 costs = tf.tensor_scatter_nd_update(costs, [[first + n]], [cost])
                 return n + 1, costs, s, fill(f, n, new, length)

@@ -18,12 +18,14 @@ class Module(NamedTuple):
 
     Attributes:
         w_sg: the variable Wsg, [inputs, width].
-        label: whether the module is told the label (cDNI in the paper): then there are two inputs
-            more than pixels.
+        label: c, how large the label is among the inputs, c(1 − y) and c·y (cDNI in the paper); 0:
+            the module is not told.
+        alone: whether the label is all that the module is told.
     """
 
     w_sg: Any
-    label: bool = False
+    label: float = 0.0
+    alone: bool = False
 
 
 class Guess(NamedTuple):
@@ -83,11 +85,12 @@ def guess(box: Layer, y: tf.Tensor, module: Module) -> Guess:
 
     Args:
         box: the time box. Its a is the input s; of a module that is told the label, s is a with
-            1 − y and y beside it.
-        y: the label, [1, 1].
+            c(1 − y) and c·y beside it, or these alone.
+        y: the label, [n, 1].
         module: of this time box.
     """
-    s = tf.concat([box.a, 1 - y, y], 1) if module.label else box.a
+    label = [module.label * (1 - y), module.label * y] if module.label else []
+    s = tf.concat([*([] if module.alone else [box.a]), *label], 1)
     return Guess(s, synthetic_gradient(s, module.w_sg))
 
 

@@ -1,4 +1,9 @@
-"""How good the synthetic gradients are, beside the true ones; to evaluate it changes nothing."""
+"""How good the synthetic gradients are, beside the true ones; to evaluate it changes nothing.
+
+All images are looked at with the weights as they are. Notation as in `graph.modules`; rows are
+images, and sums and norms run over all images and all their numbers together: a few images have
+nearly all of the gradient, and the mean of a figure of each image would be that of the others.
+"""
 
 from typing import NamedTuple
 
@@ -10,25 +15,48 @@ from graph.weights import Weights
 
 
 class Quality(NamedTuple):
-    """What the synthetic gradients of both time boxes are worth.
+    """What the synthetic gradients of both time boxes are worth; scalars.
 
     Attributes:
-        cosine_1, cosine_2: cos(ĝ, t) of each image, [n], from −1 to 1; 0 if ĝ or t is zero.
-        relative_error_1, relative_error_2: |ĝ − t| / |t| of all images together, a scalar; 1, which
-            is that of ĝ = 0, if t is zero. (A mean over images would be that of the few images
-            whose gradient all but vanishes.)
+        pooled_cosine_1, pooled_cosine_2: Σ⟨ĝ, t⟩ / √(Σ|ĝ|² Σ|t|²), from −1 to 1; 0 if ĝ or t is
+            zero.
+        relative_error_1, relative_error_2: √(Σ|ĝ − t|² / Σ|t|²); 1, which is that of ĝ = 0, if t is
+            zero.
+        update_cosine_x, update_cosine_rec: the cosine of what all images together do to `w_x` and
+            to `w_rec`, by the synthetic gradients and by the true ones:
+            ΔWx = Σ xᵀ(u + v), ΔWrec = Σ (h₀ᵀu + h₁ᵀv), u = g₁ ⊙ (1 − a₁²), v = g₂ ⊙ (1 − a₂²).
     """
 
-    cosine_1: tf.Tensor
-    cosine_2: tf.Tensor
+    pooled_cosine_1: tf.Tensor
+    pooled_cosine_2: tf.Tensor
     relative_error_1: tf.Tensor
     relative_error_2: tf.Tensor
+    update_cosine_x: tf.Tensor
+    update_cosine_rec: tf.Tensor
+
+
+class BoxGradients(NamedTuple):
+    """Of each image, and the updates that they make.
+
+    Attributes:
+        g_1, g_2: of the hidden states h₁ and h₂, [n, width].
+        w_x, w_rec: ΔWx and ΔWrec, [width, width].
+    """
+
+    g_1: tf.Tensor
+    g_2: tf.Tensor
+    w_x: tf.Tensor
+    w_rec: tf.Tensor
 
 
 def synthetic_and_true(
-    x: tf.Tensor, y: tf.Tensor, weights: Weights, modules: tuple[Module, Module]
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The synthetic gradients and the true ones, for the weights as they are.
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: Weights,
+    modules: tuple[Module, Module],
+    decoupled: str = "both",
+) -> tuple[BoxGradients, BoxGradients]:
+    """The gradients that the time boxes learn from and the true ones, for the weights as they are.
 
     A true gradient is that of the cost of the same image, in the network as the post draws it:
     what back-propagation through time finds in the wiring `connected`. That is so for every
@@ -40,49 +68,69 @@ def synthetic_and_true(
         y: their labels, [n, 1].
         weights: the variables; `hidden_states` is read and not written.
         modules: that guess the gradients of time boxes 1 and 2.
+        decoupled: "both", "1" or "2": which boxes learn from a guess. With "1" time box 2 learns
+            from the true gradient; with "2" time box 1 learns from what comes back from ĝ₂.
 
     Returns:
-        ĝ₁, t₁, ĝ₂, t₂, each [n, width].
+        The synthetic gradients and the true ones.
     """
     w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
     h_0 = tf.expand_dims(weights.hidden_states.read_value()[:, 0], 0)
     box_1 = time_box(x, h_0, w_x, w_rec)
     box_2 = time_box(x, box_1.a, w_x, w_rec)
     readout = readout_box(box_2.a, weights.w_fc.read_value())
+
+    def back(g_2: tf.Tensor) -> tf.Tensor:  # (g₂ ⊙ (1 − a₂²))·Wrecᵀ
+        return d_hidden_state(d_time_box(g_2, box_2), weights.w_rec)
+
+    def gradients(g_1: tf.Tensor, g_2: tf.Tensor) -> BoxGradients:
+        u, v = d_time_box(g_1, box_1), d_time_box(g_2, box_2)
+        from_h_0 = tf.matmul(h_0, tf.reduce_sum(u, 0, keepdims=True), transpose_a=True)
+        return BoxGradients(
+            g_1,
+            g_2,
+            w_x=tf.matmul(x, u + v, transpose_a=True),
+            w_rec=from_h_0 + tf.matmul(box_1.a, v, transpose_a=True),
+        )
+
     t_2 = d_hidden_state(d_readout(readout, y), weights.w_fc)  # t₂ = d·Wfcᵀ
-    t_1 = d_hidden_state(d_time_box(t_2, box_2), weights.w_rec)  # t₁ = (t₂ ⊙ (1 − a₂²))·Wrecᵀ
-    g_1, g_2 = (
-        guess(box, y, module).g for box, module in zip((box_1, box_2), modules, strict=True)
-    )
-    return g_1, t_1, g_2, t_2
+    g_2 = t_2 if decoupled == "1" else guess(box_2, y, modules[1]).g
+    g_1 = back(g_2) if decoupled == "2" else guess(box_1, y, modules[0]).g
+    return gradients(g_1, g_2), gradients(back(t_2), t_2)
 
 
 def cosine(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """The cosine of the angle between the rows of g and t, [n, width] each, 0 if one is zero."""
-    product = tf.reduce_sum(g * t, axis=1)
-    return tf.div_no_nan(product, tf.norm(g, axis=1) * tf.norm(t, axis=1))
+    """Σ⟨g, t⟩ / √(Σ|g|² Σ|t|²) of two matrices, 0 if one is zero."""
+    return tf.div_no_nan(tf.reduce_sum(g * t), tf.norm(g) * tf.norm(t))
 
 
 def relative_error(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-    """|g − t| / |t|, Frobenius norms of [n, width], a scalar, 1 if t is zero."""
+    """|g − t| / |t| of two matrices, 1 if t is zero."""
     length = tf.norm(t)
     return tf.where(length > 0, tf.norm(g - t) / length, tf.ones_like(length))
 
 
 def quality(
-    x: tf.Tensor, y: tf.Tensor, weights: Weights, modules: tuple[Module, Module]
+    x: tf.Tensor,
+    y: tf.Tensor,
+    weights: Weights,
+    modules: tuple[Module, Module],
+    decoupled: str = "both",
 ) -> Quality:
     """Compares the synthetic gradients with the true ones.
 
     Arguments as in `synthetic_and_true`.
     """
     # In float32 the squares of a gradient vanish long before the gradient does.
-    g_1, t_1, g_2, t_2 = (
-        tf.cast(g, tf.float64) for g in synthetic_and_true(x, y, weights, modules)
+    synthetic, true = (
+        BoxGradients(*(tf.cast(values, tf.float64) for values in gradients))
+        for gradients in synthetic_and_true(x, y, weights, modules, decoupled)
     )
     return Quality(
-        cosine_1=cosine(g_1, t_1),
-        cosine_2=cosine(g_2, t_2),
-        relative_error_1=relative_error(g_1, t_1),
-        relative_error_2=relative_error(g_2, t_2),
+        pooled_cosine_1=cosine(synthetic.g_1, true.g_1),
+        pooled_cosine_2=cosine(synthetic.g_2, true.g_2),
+        relative_error_1=relative_error(synthetic.g_1, true.g_1),
+        relative_error_2=relative_error(synthetic.g_2, true.g_2),
+        update_cosine_x=cosine(synthetic.w_x, true.w_x),
+        update_cosine_rec=cosine(synthetic.w_rec, true.w_rec),
     )

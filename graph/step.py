@@ -19,7 +19,8 @@ class Step(NamedTuple):
     Attributes:
         mode: "manual" or "auto".
         wiring: "published", "ordered" or "connected": what each part of the network reads.
-        gradient: "synthetic" or "true": what manual mode trains the time boxes with.
+        decoupled: "both", "1", "2" or "none": the time boxes that in manual mode learn from guesses
+            at their gradients, and wait for nothing; "none" is back-propagation through time.
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
         rates: the learning rates of manual mode.
         lr_auto: that of auto mode.
@@ -27,7 +28,7 @@ class Step(NamedTuple):
 
     mode: str
     wiring: str
-    gradient: str
+    decoupled: str
     ascend: bool
     rates: Rates
     lr_auto: float
@@ -61,11 +62,15 @@ def training_step(
     Returns:
         The cost of the image, a scalar, and the operation that trains.
     """
-    synthetic = step.mode == "manual" and step.gradient == "synthetic"
-    if synthetic and step.wiring != "published":
+    if step.mode == "manual" and step.decoupled != "none" and step.wiring != "published":
         # Its updates come between the boxes: it has a forward feed of its own.
+        by_hand = {
+            "both": backprop.ordered_manual,
+            "1": backprop.box_1_decoupled,
+            "2": backprop.box_2_decoupled,
+        }[step.decoupled]
         with tf.name_scope("manual_back_propagation"):
-            readout, train = backprop.ordered_manual(
+            readout, train = by_hand(
                 x,
                 y,
                 weights,
@@ -83,7 +88,7 @@ def training_step(
         with tf.name_scope("automatic_differentiation"):
             return cost, backprop.auto(cost, forward, step.lr_auto)
     with tf.name_scope("manual_back_propagation"):
-        if step.gradient == "true":
+        if step.decoupled == "none":
             return cost, backprop.true_manual(x, y, forward, weights, step.rates)
         return cost, backprop.published_manual(
             x, y, forward, weights, step.rates, ascend=step.ascend

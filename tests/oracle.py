@@ -73,7 +73,8 @@ def ordered_manual(settings, x, y, w):
 
 def module(settings, number, a, y, w):
     """What goes into a module of synthetic gradients, and ĝ."""
-    s = np.concatenate([a, [1 - y, y]]) if settings.condition_on_label else a
+    label = settings.label_scale * np.array([1 - y, y]) if settings.condition_on_label else []
+    s = np.concatenate([[] if settings.label_alone else a, label])
     return s, s @ w[f"w_sg_{number}"]
 
 
@@ -97,6 +98,43 @@ def ordered_manual_with_the_label(settings, x, y, w):
     w["w_x"] += lr_rec * np.outer(x, v)
     learn(settings, 1, s_1, g_1, w["w_rec"] @ v, w)
     p = sigma(a_2 @ w["w_fc"][:, 0])
+    d = (p - y) * p * (1 - p)
+    w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
+    learn(settings, 2, s_2, g_2, d * w["w_fc"][:, 0], w)
+    write(w, a_1, a_2)
+    return (p - y) ** 2 / 2
+
+
+def box_1_decoupled(settings, x, y, w):
+    lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
+    h_0 = w["hidden_states"][:, 0].copy()
+    a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
+    s_1, g_1 = module(settings, 1, a_1, y, w)
+    u = g_1 * (1 - a_1**2)
+    w["w_rec"] += lr_rec * np.outer(h_0, u)
+    w["w_x"] += lr_rec * np.outer(x, u)
+    a_2 = np.tanh(x @ w["w_x"] + a_1 @ w["w_rec"])
+    p = sigma(a_2 @ w["w_fc"][:, 0])
+    d = (p - y) * p * (1 - p)
+    v = d * w["w_fc"][:, 0] * (1 - a_2**2)
+    t_1 = w["w_rec"] @ v
+    w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
+    # These are true gradients: they are subtracted whatever is done with the others.
+    w["w_rec"] -= settings.lr_rec * np.outer(a_1, v)
+    w["w_x"] -= settings.lr_rec * np.outer(x, v)
+    learn(settings, 1, s_1, g_1, t_1, w)
+    write(w, a_1, a_2)
+    return (p - y) ** 2 / 2
+
+
+def box_2_decoupled(settings, x, y, w):
+    lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
+    h_0, a_1, a_2, _, _, p = ordered_forward(x, w)
+    s_2, g_2 = module(settings, 2, a_2, y, w)
+    v = g_2 * (1 - a_2**2)
+    u = w["w_rec"] @ v * (1 - a_1**2)
+    w["w_rec"] += lr_rec * (np.outer(h_0, u) + np.outer(a_1, v))
+    w["w_x"] += lr_rec * np.outer(x, u + v)
     d = (p - y) * p * (1 - p)
     w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
     learn(settings, 2, s_2, g_2, d * w["w_fc"][:, 0], w)
@@ -131,7 +169,7 @@ def through_time(x, y, w, lr_fc, lr_rest):
 
 
 def step(settings, x, y, w):
-    if settings.gradient == "true":
+    if settings.decoupled == "none":
         return through_time(x, y, w, settings.lr_x, settings.lr_rec)
     if settings.mode == "auto":
         if settings.wiring == "connected":
@@ -139,6 +177,8 @@ def step(settings, x, y, w):
         return auto(settings, x, y, w)
     if settings.wiring == "published":
         return published_manual(settings, x, y, w)
+    if settings.decoupled != "both":
+        return {"1": box_1_decoupled, "2": box_2_decoupled}[settings.decoupled](settings, x, y, w)
     if settings.condition_on_label:
         return ordered_manual_with_the_label(settings, x, y, w)
     return ordered_manual(settings, x, y, w)
@@ -155,21 +195,35 @@ def predict(settings, images, w):
 
 
 def synthetic_and_true(settings, x, y, w):
-    """ĝ₁, t₁, ĝ₂, t₂ of one image."""
+    """ĝ₁, t₁, ĝ₂, t₂ of one image: what the time boxes learn from, and the true gradients."""
     _, a_1, a_2, _, _, p = ordered_forward(x, w)
     t_2 = (p - y) * p * (1 - p) * w["w_fc"][:, 0]
     t_1 = w["w_rec"] @ (t_2 * (1 - a_2**2))
-    _, g_1 = module(settings, 1, a_1, y, w)
     _, g_2 = module(settings, 2, a_2, y, w)
+    if settings.decoupled == "1":
+        g_2 = t_2
+    _, g_1 = module(settings, 1, a_1, y, w)
+    if settings.decoupled == "2":
+        g_1 = w["w_rec"] @ (g_2 * (1 - a_2**2))
     return g_1, t_1, g_2, t_2
 
 
 def cosine(a, b):
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    return a @ b / lengths if lengths else 0.0
+    return np.sum(a * b) / lengths if lengths else 0.0
 
 
-def mean_cosines(settings, images, labels, w):
-    """Of the synthetic and the true gradient, in time boxes 1 and 2."""
-    pairs = [synthetic_and_true(settings, x, y, w) for x, y in zip(images, labels, strict=True)]
-    return np.mean([(cosine(g_1, t_1), cosine(g_2, t_2)) for g_1, t_1, g_2, t_2 in pairs], axis=0)
+def quality(settings, images, labels, w):
+    """The figures of graph/quality.py, image by image and summed up."""
+    rows, updates = [], np.zeros((4, len(images[0]), len(images[0])))
+    for x, y in zip(images, labels, strict=True):
+        g_1, t_1, g_2, t_2 = synthetic_and_true(settings, x, y, w)
+        rows.append((g_1, t_1, g_2, t_2))
+        h_0, a_1, a_2, _, _, _ = ordered_forward(x, w)
+        for at, (first, second) in enumerate([(g_1, g_2), (t_1, t_2)]):
+            u, v = first * (1 - a_1**2), second * (1 - a_2**2)
+            updates[at] += np.outer(x, u + v)
+            updates[2 + at] += np.outer(h_0, u) + np.outer(a_1, v)
+    g_1, t_1, g_2, t_2 = map(np.array, zip(*rows, strict=True))
+    errors = [np.linalg.norm(g - t) / np.linalg.norm(t) for g, t in ((g_1, t_1), (g_2, t_2))]
+    return cosine(g_1, t_1), cosine(g_2, t_2), *errors, cosine(*updates[:2]), cosine(*updates[2:])

@@ -6,6 +6,7 @@ from experiment.evaluation.statistics import wilson_interval
 from experiment.evaluation.traces import Trace
 from experiment.markdown import markdown
 from experiment.settings import Settings, changed
+from experiment.training.answers import name
 from experiment.training.mnist import SHA_256
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
@@ -113,6 +114,9 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
     else:
         if changes := changed(settings.numeric()):
             lines += [f"Settings that are not the post's: {' '.join(changes)}.", ""]
+        if settings.digits != Settings().digits:
+            zero, one = map(name, settings.digits)
+            lines += [f"Label 0 is for {zero}, label 1 for {one}.", ""]
         if metrics["data_sha_256"] != SHA_256:
             lines += ["The data are not the post's.", ""]
         manual, auto = (metrics if metrics["mode"] == m else None for m in ("manual", "auto"))

@@ -104,7 +104,7 @@ def write(
                 ["epoch", *QUALITY],
                 ([epoch, *figures] for epoch, figures in enumerate(quality, 1)),
             )
-            with drawing(folder / "quality", 9, 4.4) as figure:
+            with drawing(folder / "quality", 12, 4.2) as figure:
                 pictures.entitle(figure, "Synthetic gradients beside the true ones", metrics)
                 pictures.draw_quality(figure, quality)
         _write_predictions(folder / "predictions", split, outcome, metrics)

@@ -13,7 +13,7 @@ from experiment.settings import Settings
 from experiment.training.mnist import Split
 from experiment.training.outcome import QUALITY, Outcome, predicted
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def measure(

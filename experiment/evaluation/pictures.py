@@ -14,6 +14,7 @@ from experiment.settings import changed
 from experiment.style import BLUE, DARK_GREY, GREY, VERMILION
 from experiment.training.answers import PICTURED_IMAGES, draw_image, what_was_said
 from experiment.training.mnist import Images
+from experiment.training.outcome import QUALITY
 
 
 def entitle(figure: Figure, title: str, metrics: dict[str, Any]) -> None:
@@ -60,29 +61,38 @@ def draw_cost(
 
 def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
     """How good the synthetic gradients are beside the true ones, per epoch, [epochs, `QUALITY`]."""
-    cosines_1, cosines_2, errors_1, errors_2 = zip(*quality, strict=True)
+    columns = dict(zip(QUALITY, zip(*quality, strict=True), strict=True))
     epochs = range(1, len(quality) + 1)
     marker = "." if len(quality) == 1 else ""
-    left, right = figure.subplots(1, 2)
-    for axes, pair in ((left, (cosines_1, cosines_2)), (right, (errors_1, errors_2))):
-        for box, values, color in zip((1, 2), pair, (BLUE, VERMILION), strict=True):
-            axes.plot(epochs, values, color=color, marker=marker, label=f"time box {box}")
+    boxes = {"1": "time box 1", "2": "time box 2"}
+    cosines, updates, errors = figure.subplots(1, 3)
+    for axes, figures, label, shown in (
+        (cosines, "pooled_cosine", "pooled cosine of ĝ and t (0: chance)", boxes),
+        (
+            updates,
+            "update_cosine",
+            "cosine of the updates by ĝ and by t",
+            {"x": "Wx", "rec": "Wrec"},
+        ),
+        (errors, "relative_error", "relative error |ĝ − t| / |t| (1: that of ĝ = 0)", boxes),
+    ):
+        for (end, name), color in zip(shown.items(), (BLUE, VERMILION), strict=True):
+            axes.plot(epochs, columns[f"{figures}_{end}"], color=color, marker=marker, label=name)
         epoch_axis(axes)
-    left.set_ylabel("cosine of ĝ and t (0: chance)")
-    left.set_ylim(-1.05, 1.05)
-    left.axhline(0, color=GREY, zorder=0)
-    left.legend()
-    right.set_ylabel("relative error |ĝ − t| / |t| (1: that of ĝ = 0)")
-    right.set_yscale("log")
-    right.yaxis.set_major_formatter("{x:g}")
-    errors = (1, *errors_1, *errors_2)
-    within_a_decade = max(errors) < 10 * min(errors)
-    right.yaxis.set_minor_formatter("{x:g}" if within_a_decade else "")
-    right.axhline(1, color=GREY, zorder=0)
+        axes.set_ylabel(label)
+        axes.legend()
+        axes.axhline(1 if axes is errors else 0, color=GREY, zorder=0)
+    for axes in (cosines, updates):
+        axes.set_ylim(-1.05, 1.05)
+    errors.set_yscale("log")
+    errors.yaxis.set_major_formatter("{x:g}")
+    sizes = [size for line in errors.lines for size in line.get_ydata() if size]
+    within_a_decade = max(sizes) < 10 * min(sizes)
+    errors.yaxis.set_minor_formatter("{x:g}" if within_a_decade else "")
 
 
 def draw_predictions(
-    figure: Figure, images: Images, p: npt.NDArray[np.floating], digits: Sequence[int]
+    figure: Figure, images: Images, p: npt.NDArray[np.floating], digits: Sequence[str]
 ) -> None:
     """The post's right picture: what was said of each image, p [n]; the wrong ones are framed."""
     shown = min(len(p), PICTURED_IMAGES)

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from experiment.settings import PROJECT, Settings, UserError
 from experiment.studies.definition import Job
 from experiment.training import mnist
+from experiment.training.outcome import NotFiniteError
 from experiment.training.startup import fix_rounding, import_tensorflow
 
 # For independent runs of seconds or minutes; Dask's own configuration goes before these.
@@ -229,7 +230,12 @@ def _versions() -> dict[str, str]:
 
 
 def measure(name: str, number: int) -> dict[str, Any]:
-    """Does a run of the plugin of this name, on a worker: the content of its metrics.json."""
+    """Does a run of the plugin of this name, on a worker.
+
+    Returns:
+        The content of its metrics.json, and of each epoch the pooled cosines of both time boxes. Of
+        a run whose cost is not finite, as at a grid's highest rates, the settings alone.
+    """
     from experiment.evaluation.run import run
 
     worker = distributed.get_worker()
@@ -239,7 +245,10 @@ def measure(name: str, number: int) -> dict[str, Any]:
     try:
         settings = plugin.settings[number]
         split = mnist.split(plugin.data, settings)
-        _, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
-        return measured
+        outcome, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
+        pooled = [[round(cosine, 4) for cosine in row[:2]] for row in outcome.history.quality]
+        return {**measured, "pooled_cosines": pooled}
+    except NotFiniteError:
+        return {**settings.numeric(), "data_sha_256": plugin.data.sha_256}
     finally:
         faulthandler.cancel_dump_traceback_later()

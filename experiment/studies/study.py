@@ -5,7 +5,9 @@ repeated while that is there. When the last one has ended, what they all show is
 """
 
 import contextlib
+import importlib
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from tqdm import tqdm
 
 from experiment.settings import Settings, UserError
 from experiment.storage.folder import cannot_write, locked
-from experiment.studies import runs, summary
+from experiment.studies import runs
 from experiment.studies.cluster import on_workers
 from experiment.studies.definition import ACCURACY, Job, Study
 from experiment.training import mnist
@@ -59,7 +61,7 @@ def run(
                 contextlib.closing(on_workers(todo, data, scheduler, dashboard=dashboard)) as ended,
             ):
                 for job, measured in ended:
-                    if measured[ACCURACY[study.images][0]] is None:
+                    if measured.get(ACCURACY[study.images][0], math.nan) is None:
                         raise UserError(
                             f"{job.experiment} leaves no image held out, and images = held_out: "
                             "lower its --train_images"
@@ -68,7 +70,11 @@ def run(
                     file.write(runs.line(done[_key(job)]))
                     file.flush()
                     bar.update()
+                    # Which takes a second, for Matplotlib, while the workers work.
+                    importlib.import_module("experiment.studies.summary")
             runs.write(folder, in_order())
+            from experiment.studies import summary
+
             summary.write(study, in_order(), folder)
         except OSError as error:
             raise cannot_write(folder, error) from None

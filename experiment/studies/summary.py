@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from experiment.evaluation.pictures import epoch_axis
 from experiment.evaluation.statistics import RESAMPLES, Spread, few, spread
 from experiment.markdown import markdown
 from experiment.storage.folder import write_whole
 from experiment.studies.definition import ACCURACY, Study
-from experiment.style import BLUE, VERMILION, drawing
+from experiment.style import BLUE, GREY, VERMILION, drawing
 
 
 def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
@@ -21,6 +22,15 @@ def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[
     for measured in runs:
         values.setdefault(measured["experiment"], []).append(measured.get(name, np.nan))
     return {experiment: np.array(found, float) for experiment, found in values.items()}
+
+
+def pooled_cosines(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:
+    """Of both time boxes, for each experiment that has any: [seeds, epochs, 2]."""
+    found: dict[str, list[Any]] = {}
+    for measured in runs:
+        if measured.get("pooled_cosines"):
+            found.setdefault(measured["experiment"], []).append(measured["pooled_cosines"])
+    return {experiment: np.array(values) for experiment, values in found.items()}
 
 
 def compared(
@@ -34,13 +44,13 @@ def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The row of each grid with the best mean on the images that the study compares on."""
     accuracy = figures(runs, ACCURACY[study.images][0])
     return {
-        grid: max(rows, key=lambda name: accuracy[name].mean())
+        grid: max(rows, key=lambda name: np.nan_to_num(accuracy[name].mean(), nan=-1))
         for grid, rows in study.grids.items()
     }
 
 
 def _mean(values: npt.NDArray[np.float64], form: str) -> str:
-    """The mean of values [seeds] with its interval, or a dash where there are none."""
+    """The mean of values [seeds] with its interval, or a dash where one is missing."""
     if np.isnan(values).any():
         return "–"
     found = spread(values)
@@ -69,17 +79,24 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
     }
     columns["cost, first → last epoch"] = {
-        name: f"{first[name].mean():.3f} → {last[name].mean():.3f}" for name in accuracy
+        name: "not finite"
+        if np.isnan(last[name]).any()
+        else f"{first[name].mean():.3f} → {last[name].mean():.3f}"
+        for name in accuracy
     }
     if study.images == "held_out":
-        right, total = figures(runs, "test_correct"), runs[0]["test_total"]
+        right, total = figures(runs, "test_correct"), runs[0]["test_images"]
         columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
-    for box in (1, 2):
-        cosines = figures(runs, f"cosine_{box}_last")
-        columns[f"cosine (ĝ, t), time box {box}"] = {n: _mean(v, ".2f") for n, v in cosines.items()}
+    for box in (0, 1):
+        shown = {}
+        for name, values in pooled_cosines(runs).items():
+            epochs = [epoch for epoch in (1, 5) if epoch < values.shape[1]]
+            means = [values[:, epoch - 1, box].mean() for epoch in (*epochs, values.shape[1])]
+            shown[name] = " → ".join(f"{mean:.2f}" for mean in means)
+        columns[f"pooled cosine, box {box + 1}, epochs 1 → 5 → last"] = shown
     experiments = markdown(
         ("experiment", *columns),
-        [(name, *(column[name] for column in columns.values())) for name in accuracy],
+        [(name, *(column.get(name, "–") for column in columns.values())) for name in accuracy],
     )
     if not study.differences:
         return experiments
@@ -99,7 +116,10 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
 
 
 def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Writes table.md, README.md, points.png and points.svg to `folder`; the rest as in `table`."""
+    """Writes table.md, README.md, points and cosines (.png and .svg) to `folder`.
+
+    The rest as in `table`.
+    """
     name, called = ACCURACY[study.images]
     accuracy = figures(runs, name)
     text = table(study, runs)
@@ -117,13 +137,31 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
         f"# The study *{study.name}*: {study.seeds} seeds\n\n"
         "Written by `make studies`. Each seed draws other initial values; the images are the same. "
         f"Means are over the seeds; their 95 % intervals are by {means}, those of the differences "
-        "too, which are taken seed by seed. The cosine is that of the synthetic gradient ĝ and the "
-        f"true one, t, after the last epoch.\n\n{text}\n{chosen}"
+        "too, which are taken seed by seed. The pooled cosine, [of what a time box learns from and "
+        "the true gradient](../../../docs/synthetic-gradients.md), is that of the training images "
+        f"after an epoch.\n\n{text}\n{chosen}"
         f"![{called}: accuracy of every run](points.png)\n",
     )
+    if cosines := pooled_cosines(runs):
+        with drawing(folder / "cosines", 9, 4) as figure:
+            figure.suptitle("Pooled cosine of what a time box learns from and the true gradient")
+            draw_cosines(figure, cosines)
     with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
         figure.suptitle(f"Share of images right ({called}), {study.seeds} seeds")
         draw_points(figure, accuracy)
+
+
+def draw_cosines(figure: Figure, cosines: dict[str, npt.NDArray[np.float64]]) -> None:
+    """The pooled cosines of both time boxes, [seeds, epochs, 2] of each experiment: their means."""
+    for box, axes in enumerate(figure.subplots(1, 2, sharey=True)):
+        for name, values in cosines.items():
+            epochs = range(1, values.shape[1] + 1)
+            marker = "." if len(epochs) == 1 else ""
+            axes.plot(epochs, values[:, :, box].mean(axis=0), marker=marker, label=name)
+        axes.axhline(0, color=GREY, zorder=0)
+        axes.set_title(f"time box {box + 1}")
+        epoch_axis(axes)
+    figure.legend(handles=axes.lines[:-1], loc="outside lower center", ncols=4)
 
 
 def draw_points(figure: Figure, accuracy: dict[str, npt.NDArray[np.float64]]) -> None:

@@ -20,14 +20,20 @@ def draw_image(axes: Axes, x: npt.NDArray[np.float32]) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def what_was_said(digits: Sequence[int], y: int, p: float) -> tuple[str, str]:
+def name(digits: str) -> str:
+    """A set of digits, as a reader would call it: 3, 0–4, 357."""
+    run = len(digits) > 2 and digits in "0123456789"
+    return f"{digits[0]}–{digits[-1]}" if run else digits
+
+
+def what_was_said(digits: Sequence[str], y: int, p: float) -> tuple[str, str]:
     """What was said of an image, and the colour of that.
 
     Args:
-        digits: that the labels 0 and 1 stand for.
+        digits: the sets that the labels 0 and 1 stand for.
         y: its label.
         p: the probability that its label is 1.
     """
     said = int(predicted(np.array(p)))
     mark, color = ("✓", BLUE) if said == y else ("✗", VERMILION)
-    return f"{mark} says {digits[said]}, is {digits[y]}\np = {p:.2f}", color
+    return f"{mark} says {name(digits[said])}, is {name(digits[y])}\np = {p:.2f}", color

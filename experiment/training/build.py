@@ -66,11 +66,12 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         width: pixels per image.
         dtype: of every number; float64 is for checks of the arithmetic.
     """
-    label = settings.condition_on_label
+    label = settings.label_scale if settings.condition_on_label else 0.0
+    alone = settings.label_alone
     step = Step(
         settings.mode,
         settings.wiring,
-        settings.gradient,
+        settings.decoupled,
         ascend=settings.synthetic_step == "ascend",
         rates=Rates(settings.lr_x, settings.lr_rec, settings.lr_sg),
         lr_auto=settings.lr_auto,
@@ -78,8 +79,9 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
-        weights = declare_weights(width, dtype, sg_rows=width + 2 if label else width)
-        modules = Module(weights.w_sg_1, label), Module(weights.w_sg_2, label)
+        sg_rows = (0 if alone else width) + (2 if label else 0)
+        weights = declare_weights(width, dtype, sg_rows)
+        modules = Module(weights.w_sg_1, label, alone), Module(weights.w_sg_2, label, alone)
         with tf.name_scope("data"):
             x = tf.placeholder(dtype, [1, width], name="x")
             y = tf.placeholder(dtype, [1, 1], name="y")
@@ -103,6 +105,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     step.rates,
                     published=settings.wiring == "published",
                     ascend=step.ascend,
+                    label=label,
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
@@ -114,9 +117,10 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             predictions = in_turn(predict, [new_images], compiled=False)
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
-        if settings.mode == "manual" and settings.gradient == "synthetic":
+        if settings.mode == "manual" and settings.decoupled != "none":
             with tf.name_scope("quality_of_synthetic_gradients"):
-                of_gradients = quality(images.read_value(), labels.read_value(), weights, modules)
+                data = images.read_value(), labels.read_value()
+                of_gradients = quality(*data, weights, modules, settings.decoupled)
     return Graph(
         graph=graph,
         weights=weights,

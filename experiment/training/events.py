@@ -67,12 +67,11 @@ class Events:
             values.append(_scalar(f"norm/{name}", np.linalg.norm(value)))
             values.append(_histogram(f"weights/{name}", value))
         if (quality := running.quality()) is not None:
-            values.append(_scalar("cosine/time_box_1", quality.cosine_1))
-            values.append(_scalar("cosine/time_box_2", quality.cosine_2))
+            values += [_scalar(f"synthetic/{k}", v) for k, v in quality._asdict().items()]
         self._summary(len(costs), values)
 
     def finish(
-        self, epoch: int, images: Images, p: npt.NDArray[np.floating], digits: tuple[int, int]
+        self, epoch: int, images: Images, p: npt.NDArray[np.floating], digits: tuple[str, str]
     ) -> None:
         """Writes pictures of the first test images, and what was said of them; closes the file.
 
@@ -80,7 +79,7 @@ class Events:
             epoch: the last one.
             images: the test images.
             p: for each the probability that its label is 1, [n].
-            digits: that the labels 0 and 1 stand for.
+            digits: the sets that the labels 0 and 1 stand for.
         """
         # zip ends with the shortest.
         shown = zip(range(PICTURED_IMAGES), *images, p, strict=False)

@@ -153,7 +153,7 @@ def load(folder: Path, *, allow_other: bool = False) -> Data:
 
 
 def split(data: Data, settings: Settings) -> Split:
-    """Selects two digits, one after the other, shuffles them, and cuts off the parts.
+    """Selects two sets of digits, one after the other, shuffles them, and cuts off the parts.
 
     Args:
         data: the images and labels.
@@ -167,10 +167,11 @@ def split(data: Data, settings: Settings) -> Split:
     Raises:
         UserError: there are fewer images than asked for, or none of a digit.
     """
-    for digit in settings.digits:
-        if digit not in data.labels:
+    for digit in "".join(settings.digits):
+        if int(digit) not in data.labels:
             raise UserError(f"there is no image of a {digit}: choose other --digits, or other data")
-    chosen = np.concatenate([np.flatnonzero(data.labels == digit) for digit in settings.digits])
+    first_set, second_set = (np.isin(data.labels, list(map(int, each))) for each in settings.digits)
+    chosen = np.concatenate([np.flatnonzero(first_set), np.flatnonzero(second_set)])
     first, then = settings.test_images, settings.train_images
     if first + then > len(chosen):
         raise UserError(
@@ -180,7 +181,7 @@ def split(data: Data, settings: Settings) -> Split:
     order = np.arange(len(chosen))
     np.random.RandomState(settings.split_seed).shuffle(order)
     chosen = chosen[order]
-    y = (data.labels == settings.digits[1]).astype(np.uint8)
+    y = second_set.astype(np.uint8)
     test, train, held_out = (
         Images(data.images[part] * np.float32(1 / 255), y[part])
         for part in np.split(chosen, [first, first + then])

@@ -10,8 +10,15 @@ import numpy.typing as npt
 
 from experiment.settings import Settings, UserError
 
-# Of the synthetic gradients, in time boxes 1 and 2: the figures of graph/quality.py, in its order.
-QUALITY = ("cosine_1", "cosine_2", "relative_error_1", "relative_error_2")
+# Of the synthetic gradients: the figures of graph/quality.py, in its order.
+QUALITY = (
+    "pooled_cosine_1",
+    "pooled_cosine_2",
+    "relative_error_1",
+    "relative_error_2",
+    "update_cosine_x",
+    "update_cosine_rec",
+)
 
 
 class History(NamedTuple):
@@ -63,11 +70,15 @@ def predicted(p: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
     return np.asarray(np.rint(p), np.uint8)
 
 
+class NotFiniteError(UserError):
+    """The cost of an epoch is not a finite number."""
+
+
 def check_finite(settings: Settings, epoch: int, cost: float) -> None:
-    """Raises a UserError with the epoch and the rates if the cost is not a finite number."""
+    """Raises a `NotFiniteError` with the epoch and the rates if the cost is not a finite number."""
     if not math.isfinite(cost):
         names = ["lr_auto"] if settings.mode == "auto" else ["lr_x", "lr_rec", "lr_sg"]
         rates = " ".join(f"--{name}={getattr(settings, name):g}" for name in names)
-        raise UserError(
+        raise NotFiniteError(
             f"the cost of epoch {epoch} is {cost}, not a finite number: lower the rates ({rates})"
         )

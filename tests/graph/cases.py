@@ -15,15 +15,29 @@ CASES = {
         {"wiring": "ordered", "mode": "manual"},
         {"wiring": "ordered", "mode": "manual", "synthetic_step": "descend"},
         {"wiring": "ordered", "mode": "auto"},
-        {"wiring": "ordered", "mode": "manual", "gradient": "true"},
+        {"wiring": "ordered", "mode": "manual", "decoupled": "none"},
+        {"wiring": "ordered", "mode": "manual", "decoupled": "1"},
+        {
+            "wiring": "connected", "mode": "manual", "decoupled": "1", "condition_on_label": True,
+            "synthetic_step": "descend",
+        },
+        {"wiring": "ordered", "mode": "manual", "decoupled": "2", "synthetic_step": "descend"},
+        {
+            "wiring": "connected", "mode": "manual", "decoupled": "2", "condition_on_label": True,
+            "label_scale": 4.0,
+        },
         {"wiring": "connected", "mode": "manual"},
         {"wiring": "connected", "mode": "manual", "condition_on_label": True},
         {
             "wiring": "ordered", "mode": "manual", "condition_on_label": True,
-            "synthetic_step": "descend",
+            "synthetic_step": "descend", "label_scale": 4.0,
+        },
+        {
+            "wiring": "connected", "mode": "manual", "condition_on_label": True,
+            "label_alone": True,
         },
         {"wiring": "connected", "mode": "auto"},
-        {"wiring": "connected", "mode": "manual", "gradient": "true"},
+        {"wiring": "connected", "mode": "manual", "decoupled": "none"},
     )
 }  # fmt: skip
 

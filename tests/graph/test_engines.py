@@ -18,7 +18,8 @@ PAIRS = [
     pytest.param(settings, engine, id=f"{engine}-{name}")
     for name, settings in CASES.items()
     for engine in ("stepwise", "delayed")
-    if engine == "stepwise" or (settings.mode, settings.gradient) == ("manual", "synthetic")
+    if engine == "stepwise"
+    or (settings.mode, settings.decoupled, settings.label_alone) == ("manual", "both", False)
 ]
 
 

@@ -132,18 +132,20 @@ def test_central_differences(width, seed, y):
 @hypothesis_settings(max_examples=8, deadline=None)
 @given(
     width=st.integers(1, 4),
-    label=st.booleans(),
+    label=st.sampled_from([0.0, 1.0, 4.0]),
+    alone=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
     y=st.sampled_from([0.0, 1.0]),
 )
-def test_what_a_module_learns(width, label, seed, y):
+def test_what_a_module_learns(width, label, alone, seed, y):
     """The change of a module's weights at rate 1 is minus the gradient of ½|ĝ − t|²."""
     random = np.random.RandomState(seed)
     z, t = random.standard_normal((2, 1, width))
-    value = random.standard_normal((width + 2 if label else width, width))
+    alone = alone and label > 0
+    value = random.standard_normal(((0 if alone else width) + (2 if label else 0), width))
     with tf.Graph().as_default(), tf.Session() as session:
         variable = tf.Variable(value, use_resource=True)
-        module = modules.Module(variable, label)
+        module = modules.Module(variable, label, alone)
         box = network.Layer(tf.constant(z), tf.tanh(z))
         guess = modules.guess(box, tf.constant([[y]], tf.float64), module)
         loss = tf.reduce_sum((guess.g - t) ** 2) / 2

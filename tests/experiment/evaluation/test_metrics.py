@@ -44,7 +44,7 @@ def test_measure():
 
     split = Split(images(1, 0), images(0), images(1, 1, 0, 1), SHA_256)
     outcome = Outcome(
-        History([3.0, 1.0], [(0.0, 0.0, 1.0, 1.0), (0.5, 0.25, 0.75, 2.0)]),
+        History([3.0, 1.0], [(0.0, 0.0, 1.0, 1.0, 0.0, 0.0), (0.5, 0.25, 0.75, 2.0, 0.1, 0.2)]),
         np.array([0.9, 0.6], np.float32),
         np.array([0.1, 0.8, 0.7, 0.2], np.float32),
     )
@@ -53,7 +53,8 @@ def test_measure():
     assert measured["cost_last"] == 1
     assert (measured["test_correct"], measured["test_total"]) == (1, 2)
     assert measured["test_accuracy"] == 0.5
-    assert (measured["cosine_1_last"], measured["cosine_2_last"]) == (0.5, 0.25)
+    assert (measured["pooled_cosine_1_last"], measured["pooled_cosine_2_last"]) == (0.5, 0.25)
+    assert (measured["update_cosine_x_last"], measured["update_cosine_rec_last"]) == (0.1, 0.2)
     assert (measured["relative_error_1_last"], measured["relative_error_2_last"]) == (0.75, 2)
     # Labels 1 1 0 1, predictions 0 1 1 0, labels before 0 1 1 0.
     assert (measured["held_out_accuracy"], measured["held_out_total"]) == (0.25, 4)
@@ -69,7 +70,7 @@ def test_measure_with_nothing_held_out():
     outcome = Outcome(History([1.0]), np.zeros(1, np.float32), np.zeros(0, np.float32))
     measured = measure(Settings(), Split(one, one, none, SHA_256), outcome, None)
     assert measured["held_out_total"] == 0
-    assert measured["cosine_1_last"] is None
+    assert measured["pooled_cosine_1_last"] is None
     assert measured["held_out_accuracy"] is None
     assert measured["held_out_interval_95"] is None
     assert measured["held_out_matches_previous_label"] is None
