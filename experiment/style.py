@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from cycler import cycler
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#BBBBBB"
 DARK_GREY = "#595959"
+CYCLE = [BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", DARK_GREY]
 STYLE: dict[Any, Any] = {
+    "axes.prop_cycle": cycler(color=CYCLE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,

@@ -31,7 +31,7 @@ SESSION = """
 import os, signal, time
 from pathlib import Path
 import numpy as np
-from experiment.training.outcome import History, Outcome
+from experiment.training.outcome import History, NotFiniteError, Outcome
 THREADS = {"stepwise": 1}
 
 def run(settings, split, start, observe, threads):
@@ -39,6 +39,8 @@ def run(settings, split, start, observe, threads):
     fault = os.environ.get("FAULT")
     if settings.seed == 1 and fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if settings.seed == 1 and fault == "diverges":
+        raise NotFiniteError("the cost of epoch 1 is nan")
     once = Path(os.environ.get("ONCE", "/"))
     if settings.seed == 1 and fault == "hangs" and not once.exists():
         once.touch()
@@ -144,6 +146,19 @@ def end(process):
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def test_a_run_whose_cost_is_not_finite_is_written_down(study, tmp_path, whole):
+    process = study(FAULT="diverges")
+    assert process.wait() == 0, process.communicate()
+    text = content(tmp_path)["runs.jsonl"].decode()
+    lines, others = ([json.loads(line) for line in each.splitlines()]
+                     for each in (text, whole["runs.jsonl"].decode()))  # fmt: skip
+    assert [line["seed"] for line in lines if "held_out_accuracy" not in line] == [1, 1]
+    assert [line for line in lines if line["seed"] != 1] == [
+        line for line in others if line["seed"] != 1
+    ]
+    assert "not finite" in (tmp_path / "studies/small/README.md").read_text()
 
 
 def last_line(process, status):

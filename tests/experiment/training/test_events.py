@@ -22,11 +22,12 @@ from experiment.settings import Settings
 from experiment.training import mnist
 from experiment.training.build import build
 from experiment.training.events import FILE
+from experiment.training.outcome import QUALITY
 from graph.weights import portable_draw
 
 NAME = "ordered-manual"
 SETTINGS = Settings(
-    wiring="ordered", epochs=3, train_images=30, test_images=4, digits=(3, 8), lr_rec=1e-4
+    wiring="ordered", epochs=3, train_images=30, test_images=4, digits=("3", "8"), lr_rec=1e-4
 )
 FLAGS = (
     "--wiring=ordered", "--epochs=3", "--train_images=30", "--test_images=4", "--digits=3,8",
@@ -69,7 +70,7 @@ def costs(folder):
 
 @pytest.fixture(scope="module")
 def by_numpy():
-    """The weights before the first epoch and after each, and the mean cosines of that moment."""
+    """The weights before the first epoch and after each, and the quality of that moment."""
     train = mnist.split(mnist.load(SETTINGS.data_dir), SETTINGS).train
     draw = portable_draw(SETTINGS.seed)._asdict()
     w = {name: value.astype(np.float64) for name, value in draw.items()}
@@ -78,8 +79,8 @@ def by_numpy():
         if epoch:
             for x, y in zip(*train, strict=True):
                 oracle.step(SETTINGS, x, y, w)
-        cosines = oracle.mean_cosines(SETTINGS, *train, w)
-        moments.append(({name: value.copy() for name, value in w.items()}, cosines))
+        quality = oracle.quality(SETTINGS, *train, w)
+        moments.append(({name: value.copy() for name, value in w.items()}, quality))
     return moments
 
 
@@ -111,14 +112,13 @@ def test_norms_and_histograms_are_those_of_numpy(folder, by_numpy):
                 assert updates[epoch] == pytest.approx(update, rel=1e-2)
 
 
-def test_the_cosines_are_those_of_numpy(folder, by_numpy):
+def test_the_quality_is_that_of_numpy(folder, by_numpy):
     _, tags = read(folder)
-    for box in (1, 2):
-        cosines = scalars(tags, f"cosine/time_box_{box}")
-        assert list(cosines) == [0, 1, 2, 3]
+    for at, name in enumerate(QUALITY):
+        figures = scalars(tags, f"synthetic/{name}")
+        assert list(figures) == [0, 1, 2, 3]
         for epoch, (_, expected) in enumerate(by_numpy):
-            assert -1 <= cosines[epoch] <= 1
-            assert cosines[epoch] == pytest.approx(expected[box - 1], rel=1e-3, abs=1e-5)
+            assert figures[epoch] == pytest.approx(expected[at], rel=1e-3, abs=1e-5)
 
 
 BOXES = {"data", "weights", "time_box_1", "time_box_2", "readout", "cost"}
@@ -186,7 +186,7 @@ def test_a_run_that_goes_on_has_all_costs(folder, reproduce, tmp_path):
     _, tags = read(tmp_path / NAME)
     assert scalars(tags, "cost") == pytest.approx(costs(folder), rel=1e-6)
     _, whole = read(folder)
-    for name in ("norm/w_fc", "cosine/time_box_1"):
+    for name in ("norm/w_fc", "synthetic/pooled_cosine_1"):
         expected = {epoch: value for epoch, value in scalars(whole, name).items() if epoch >= 2}
         assert scalars(tags, name) == expected
 

@@ -92,7 +92,7 @@ def test_a_damaged_file_is_named(tmp_path, name, harm):
 def test_other_digits():
     data = mnist.load(DATA)
     images, labels, _ = data
-    settings = Settings(digits=(8, 3), split_seed=1, test_images=5, train_images=7)
+    settings = Settings(digits=("8", "3"), split_seed=1, test_images=5, train_images=7)
     split = mnist.split(data, settings)
     chosen = np.concatenate([np.flatnonzero(labels == 8), np.flatnonzero(labels == 3)])
     np.random.RandomState(1).shuffle(chosen)
@@ -100,6 +100,18 @@ def test_other_digits():
         np.concatenate([part.y for part in split[:3]]), np.uint8(labels[chosen] == 3)
     )
     np.testing.assert_array_equal(split.train.x[0], images[chosen[5]] * np.float32(1 / 255))
+
+
+def test_sets_of_digits():
+    data = mnist.load(DATA)
+    settings = Settings(digits=("01234", "56789"), test_images=1000, train_images=2000)
+    split = mnist.split(data, settings)
+    order = np.argsort(data.labels > 4, kind="stable")
+    np.random.RandomState(678).shuffle(order)
+    labels = np.concatenate([part.y for part in split[:3]])
+    np.testing.assert_array_equal(labels, data.labels[order] > 4)
+    assert len(split.held_out.y) == 7000
+    np.testing.assert_array_equal(split.test.x[0], data.images[order[0]] * np.float32(1 / 255))
 
 
 def idx(*sizes, content):
@@ -130,7 +142,7 @@ def test_other_data_have_to_be_allowed(other_data, capsys):
     with pytest.raises(UserError, match="--allow_other_data"):
         mnist.load(folder)
     data = mnist.load(folder, allow_other=True)
-    settings = Settings(digits=(3, 0), test_images=1, train_images=1)
+    settings = Settings(digits=("3", "0"), test_images=1, train_images=1)
     assert not mnist.split(data, settings).official
     np.testing.assert_array_equal(data.images, pixels)
     np.testing.assert_array_equal(data.labels, [3, 0, 9])
