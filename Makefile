@@ -1,7 +1,7 @@
 # make reproduce    run both modes of the post and compare them with it
 # make results      run every experiment, do what is missing of the studies, and bring all tables,
 #                   figures and the page up to date
-# make studies      do what is missing of the studies, over many seeds (from nothing: half an hour)
+# make studies      do what is missing of the studies, over many seeds (from nothing: an hour)
 # make bench        measure speed and memory
 # make test         run every test
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)

@@ -133,6 +133,9 @@ flags.register_validator(
     _are_sets_of_digits,
     "must be two sets, no digit twice, such as 3,8 or 01234,56789",
 )
+flags.register_validator(
+    "label_scale", lambda scale: 1e-3 <= scale <= 1e3, "must be from 0.001 to 1000"
+)
 for _name in ("data_dir", "results_dir"):
     flags.register_validator(_name, bool, "must name a folder; . is the one you are in")
 
@@ -268,12 +271,10 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
                 f"--decoupled={values.decoupled} makes no sense with --wiring=published, where the "
                 "cost and the time boxes belong to different images: add --wiring=connected"
             )
-    if not values.condition_on_label:
-        refuse(label[1:], "it is for --condition_on_label")
-    elif not values.label_scale:
-        raise UserError("--label_scale=0 makes no sense: leave --condition_on_label out")
     if values.decoupled == "none":
         refuse(synthetic, "--decoupled=none uses no synthetic gradients")
+    if not values.condition_on_label:
+        refuse(label[1:], "it is for --condition_on_label")
 
 
 def study() -> Path | None:

@@ -170,7 +170,7 @@ def box_1_decoupled(
     connected: bool,
     ascend: bool,
 ) -> tuple[Layer, tf.Operation]:
-    """Time box 1 learns at once, from a guess; time box 2 waits for the readout.
+    """Time box 1 learns at once, from a guess; time box 2 waits for the readout, and descends.
 
     Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 1 only.
     """
@@ -234,7 +234,7 @@ def box_2_decoupled(
         rec = synthetic_step(
             weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend
         )
-        x_1_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * (u + v)), ascend=ascend)
+        x_1_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * tf.add(u, v)), ascend=ascend)
     # p = σ(h₂·Wfc), d = (p − y) p (1 − p)
     h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
     with tf.name_scope("update_readout"):

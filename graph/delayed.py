@@ -1,4 +1,4 @@
-"""Manual mode with synthetic gradients, an epoch at a time, with delayed updates.
+"""Manual mode, both time boxes decoupled, an epoch at a time with delayed updates.
 
 A step of `graph.backprop` rewrites four matrices of width × width, each by outer products of rows.
 Here, for a block of images, the matrices stay as they are and the products' factors are carried
@@ -215,7 +215,7 @@ def step(
     e_2 = -rates.lr_sg * (g_2 - t_2)
     labels = tuple(
         rows + tf.matmul(told, e, transpose_a=True)
-        for rows, e in zip(s.labels, (e_1, e_2), strict=False)
+        for rows, e in zip(s.labels, (e_1, e_2), strict=False)  # Without a label: none.
     )
     factors = {
         "h_1": h_1,
@@ -284,7 +284,7 @@ def delayed_manual(
         h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
         read = {name: getattr(weights, name).read_value() for name in MATRICES}
         # A module's rows for the label, if it has any, come after those for the pixels.
-        told = tuple(w[width:] for name, w in read.items() if w.shape[0] > width)
+        told = tuple(w[width:] for w in read.values() if w.shape[0] > width)
         zeros = tf.zeros([BLOCK, width], images.dtype)
         state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()), zeros[:1], told)
 

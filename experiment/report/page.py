@@ -79,15 +79,15 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     for name in ("claims", "synthetic", "combinations"):
         study = definition.read(PROJECT / "presets" / "studies" / f"{name}.toml")
         figure, called = definition.ACCURACY[study.images]
-        accuracy = summary.figures(runs.read(results / "studies" / name), figure)
+        found = runs.read(results / "studies" / name)
+        accuracy = summary.figures(found, figure)
         points = partial(summary.draw_points, accuracy=accuracy)
         label = f"{called}: the share of images right in every run of the study {name}"
         height = 0.35 * len(accuracy) + 1.1
         shown[f"studies/{name}/points"] = [inline(points, WIDTH, height, label)]
-        if cosines := summary.pooled_cosines(runs.read(results / "studies" / name)):
-            guesses = partial(summary.draw_cosines, cosines=cosines)
-            label = f"the pooled cosines of both time boxes, epoch by epoch, in the study {name}"
-            shown[f"studies/{name}/cosines"] = [inline(guesses, WIDTH, 3, label)]
+        guesses = partial(summary.draw_cosines, cosines=summary.pooled_cosines(found))
+        label = f"the pooled cosines of both time boxes, epoch by epoch, in the study {name}"
+        shown[f"studies/{name}/cosines"] = [inline(guesses, WIDTH, 3, label)]
     return {f"../results/{name}.png": parts for name, parts in shown.items()}
 
 

@@ -1,18 +1,24 @@
 """`python -m experiment.report.tables`: what the experiments show, and what each fault costs.
 
-results/README.md has them all; table.md, fault-costs.md, finding.md and learning.md are for other
-pages.
+results/README.md has them all; table.md, fault-costs.md, finding.md, learning.md and limit.md are
+for other pages.
 """
 
 from typing import Any
 
+import numpy as np
+
 from experiment.evaluation.statistics import spread, wilson_interval
 from experiment.markdown import markdown
 from experiment.report.experiments import ABOUT, EXPERIMENTS, PRESETS, Run, read_all
-from experiment.settings import RESULTS
+from experiment.settings import RESULTS, Settings
 from experiment.studies import runs as runs_of
 from experiment.studies import summary
+from experiment.training import mnist
+from graph.weights import portable_draw
 
+# Of the study of synthetic gradients.
+TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
 
 
@@ -143,7 +149,7 @@ def learning(found: list[dict[str, Any]]) -> str:
 
     def share(name: str) -> str:
         of_gap = spread(100 * (accuracy[name] - frozen) / (bptt - frozen))
-        return f"{of_gap.mean:.0f} % ({of_gap.low:.0f} to {of_gap.high:.0f})"
+        return f"{of_gap.mean:.0f}% ({of_gap.low:.0f} to {of_gap.high:.0f})"
 
     return (
         f"Of {found[0]['held_out_total']:,} images held out, 0–4 against 5–9, the readout alone "
@@ -154,10 +160,29 @@ def learning(found: list[dict[str, Any]]) -> str:
     )
 
 
+def limit(settings: Settings) -> str:
+    """The rate beyond which a module diverges, in two sentences, from the network as it is drawn.
+
+    Args:
+        settings: of a run.
+    """
+    x = mnist.split(mnist.load(settings.data_dir), settings).train.x
+    w = portable_draw(settings.seed)
+    a_1 = np.tanh(x @ w.w_x + w.hidden_states[:, 0] @ w.w_rec)
+    a_2 = np.tanh(x @ w.w_x + a_1 @ w.w_rec)
+    sizes = np.sum(np.concatenate([a_1, a_2]) ** 2, axis=1)
+    return (
+        f"Before the first epoch |a|² of the {len(x):,} training images is {sizes.mean():.0f} on "
+        f"average, and {sizes.min():.0f} to {sizes.max():.0f}. For the largest of them 2/|a|² is "
+        f"{2 / sizes.max():.1e}.\n"
+    )
+
+
 if __name__ == "__main__":
     experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
     (RESULTS / "finding.md").write_text(finding(experiments))
     (RESULTS / "learning.md").write_text(learning(runs_of.read(RESULTS / "studies" / "synthetic")))
+    (RESULTS / "limit.md").write_text(limit(TASK))
     (RESULTS / "table.md").write_text(short_table(experiments))
     (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
     (RESULTS / "README.md").write_text(

@@ -234,7 +234,7 @@ def measure(name: str, number: int) -> dict[str, Any]:
 
     Returns:
         The content of its metrics.json, and of each epoch the pooled cosines of both time boxes. Of
-        a run whose cost is not finite, as at a grid's highest rates, the settings alone.
+        a run whose cost is not finite, as at a grid's highest rates, its settings and why.
     """
     from experiment.evaluation.run import run
 
@@ -248,7 +248,9 @@ def measure(name: str, number: int) -> dict[str, Any]:
         outcome, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
         pooled = [[round(cosine, 4) for cosine in row[:2]] for row in outcome.history.quality]
         return {**measured, "pooled_cosines": pooled}
-    except NotFiniteError:
-        return {**settings.numeric(), "data_sha_256": plugin.data.sha_256}
+    except NotFiniteError as error:
+        return {
+            **settings.numeric(), "data_sha_256": plugin.data.sha_256, "not_finite": str(error),
+        }  # fmt: skip
     finally:
         faulthandler.cancel_dump_traceback_later()

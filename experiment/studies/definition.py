@@ -2,6 +2,7 @@
 
 seeds = N                       for the seeds 0 to N − 1
 images = "held_out"             or "test": those that experiments are compared on
+splits = true                   each seed has a split of its own, too; may be left out
 flags = "--flag=value"          for all experiments, after their own; may be left out
 [experiments]
 name = "--flag=value"           the path of a --flagfile is taken from the study's folder
@@ -44,6 +45,7 @@ class Study(NamedTuple):
         path: of the file.
         seeds: how many.
         images: `held_out` or `test`, which of them the experiments are compared on.
+        splits: whether each seed has a split of its own.
         experiments: the flags of each, by its name.
         grids: the flags that make the experiments of each, by their names, by its name.
         differences: pairs of experiments; the second is subtracted from the first.
@@ -52,6 +54,7 @@ class Study(NamedTuple):
     path: Path
     seeds: int
     images: str
+    splits: bool
     experiments: dict[str, list[str]]
     grids: dict[str, dict[str, list[str]]]
     differences: list[tuple[str, str]]
@@ -76,7 +79,8 @@ class Study(NamedTuple):
             data.append("--allow_other_data")
 
         def job(name: str, seed: int) -> Job:
-            command = [str(self.path), *data, *self.experiments[name], f"--seed={seed}"]
+            own = [f"--seed={seed}", *([f"--split_seed={seed}"] if self.splits else [])]
+            command = [str(self.path), *data, *self.experiments[name], *own]
             try:
                 its = parse(command)
             except UserError as error:
@@ -111,7 +115,7 @@ def read(path: Path) -> Study:
     try:
         # Numbers stay as they are written: they are parts of names.
         found = tomllib.loads(path.read_text(), parse_float=str)
-        if other := found.keys() - {"seeds", "images", "flags", *TABLES}:
+        if other := found.keys() - {"seeds", "images", "splits", "flags", *TABLES}:
             raise ValueError(f"it has no use for {min(other)}")
         seeds, images = found.get("seeds"), found.get("images")
         own, grid, compared = (found.get(table, {}) for table in TABLES)
@@ -142,4 +146,5 @@ def read(path: Path) -> Study:
         raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
     if unknown := {name for pair in differences for name in pair} - set(experiments):
         raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
-    return Study(path, seeds, images, experiments, grids, differences)
+    splits = bool(found.get("splits", False))
+    return Study(path, seeds, images, splits, experiments, grids, differences)

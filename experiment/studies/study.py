@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,9 @@ def run(
                             f"{job.experiment} leaves no image held out, and images = held_out: "
                             "lower its --train_images"
                         )
+                    if "not_finite" in measured:
+                        run_of = f"{job.experiment}, --seed={job.settings.seed}"
+                        tqdm.write(f"{run_of}: {measured['not_finite']}", sys.stderr)
                     done[_key(job)] = {"experiment": job.experiment, **measured}
                     file.write(runs.line(done[_key(job)]))
                     file.flush()

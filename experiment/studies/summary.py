@@ -25,12 +25,11 @@ def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[
 
 
 def pooled_cosines(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    """Of both time boxes, for each experiment that has any: [seeds, epochs, 2]."""
+    """Of both time boxes, for each experiment all of whose runs have them: [seeds, epochs, 2]."""
     found: dict[str, list[Any]] = {}
     for measured in runs:
-        if measured.get("pooled_cosines"):
-            found.setdefault(measured["experiment"], []).append(measured["pooled_cosines"])
-    return {experiment: np.array(values) for experiment, values in found.items()}
+        found.setdefault(measured["experiment"], []).append(measured.get("pooled_cosines"))
+    return {name: np.array(values) for name, values in found.items() if all(values)}
 
 
 def compared(
@@ -87,13 +86,17 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
     if study.images == "held_out":
         right, total = figures(runs, "test_correct"), runs[0]["test_images"]
         columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
-    for box in (0, 1):
-        shown = {}
-        for name, values in pooled_cosines(runs).items():
-            epochs = [epoch for epoch in (1, 5) if epoch < values.shape[1]]
-            means = [values[:, epoch - 1, box].mean() for epoch in (*epochs, values.shape[1])]
-            shown[name] = " → ".join(f"{mean:.2f}" for mean in means)
-        columns[f"pooled cosine, box {box + 1}, epochs 1 → 5 → last"] = shown
+    if cosines := pooled_cosines(runs):
+        for box in (0, 1):
+            shown = {}
+            for name, values in cosines.items():
+                means = values[:, :, box].mean(axis=0)
+                shown[name] = (
+                    f"{means[0]:.2f} → {means[-1]:.2f}, {means[4:].min():.2f}"
+                    if len(means) > 4
+                    else f"{means[0]:.2f} → {means[-1]:.2f}"
+                )
+            columns[f"pooled cosine, box {box + 1}: first → last, least from epoch 5 on"] = shown
     experiments = markdown(
         ("experiment", *columns),
         [(name, *(column.get(name, "–") for column in columns.values())) for name in accuracy],
@@ -102,15 +105,9 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         return experiments
     differences = []
     for name, by_seed in compared(study, accuracy).items():
-        found = spread(100 * by_seed)
-        differences.append(
-            (
-                name,
-                f"{found.mean:+.2f}",
-                _interval(found, "+.2f"),
-                f"{np.sum(by_seed > 0)} of {len(by_seed)}",
-            )
-        )
+        found, better = spread(100 * by_seed), f"{np.sum(by_seed > 0)} of {len(by_seed)}"
+        figures_of_it = f"{found.mean:+.2f}", _interval(found, "+.2f"), better
+        differences.append((name, *("–" if np.isnan(by_seed).any() else f for f in figures_of_it)))
     header = ("difference, seed by seed", f"points {called}, mean", level, "the first better")
     return f"{experiments}\n{markdown(header, differences)}"
 
@@ -127,6 +124,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     means = (
         "Student's t" if few(study.seeds) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
     )
+    images = "each has a split of its own" if study.splits else "the images are the same"
     rows = [
         (grid, row, f"`{' '.join(study.grids[grid][row])}`")
         for grid, row in best(study, runs).items()
@@ -135,14 +133,15 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     write_whole(
         folder / "README.md",
         f"# The study *{study.name}*: {study.seeds} seeds\n\n"
-        "Written by `make studies`. Each seed draws other initial values; the images are the same. "
+        f"Written by `make studies`. Each seed draws other initial values; {images}. "
         f"Means are over the seeds; their 95 % intervals are by {means}, those of the differences "
         "too, which are taken seed by seed. The pooled cosine, [of what a time box learns from and "
         "the true gradient](../../../docs/synthetic-gradients.md), is that of the training images "
         f"after an epoch.\n\n{text}\n{chosen}"
         f"![{called}: accuracy of every run](points.png)\n",
     )
-    if cosines := pooled_cosines(runs):
+    cosines = pooled_cosines(runs)
+    if cosines and not study.grids:  # The rows of a grid are too many to be told apart.
         with drawing(folder / "cosines", 9, 4) as figure:
             figure.suptitle("Pooled cosine of what a time box learns from and the true gradient")
             draw_cosines(figure, cosines)

@@ -47,7 +47,7 @@ class Images(NamedTuple):
 
     Attributes:
         x: [n, 784], float32, from 0 (background) to 1.
-        y: [n], uint8, 0 for the first digit, 1 for the second.
+        y: [n], uint8, 0 for the first set of digits, 1 for the second.
     """
 
     x: npt.NDArray[np.float32]

@@ -100,7 +100,7 @@ def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(
 
 
 def test_the_settings_that_are_not_the_post_s_are_told_as_flags():
-    settings = Settings(mode="auto", wiring="ordered", digits=(3, 8), lr_rec=0.0)
+    settings = Settings(mode="auto", wiring="ordered", digits=("3", "8"), lr_rec=0.0)
     for told in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):
         assert changed(told) == ["--digits=3,8", "--lr_rec=0.0"]
     assert changed(Settings(mode="auto").numeric()) == []

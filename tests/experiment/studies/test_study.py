@@ -2,10 +2,10 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +27,9 @@ first = "--engine=delayed --epochs=2 --train_images=20"
 [differences]
 later = "first"
 """
-NAMES = {"README.md", "table.md", "points.png", "points.svg", "runs.jsonl"}
+NAMES = {
+    "README.md", "table.md", "points.png", "points.svg", "cosines.png", "cosines.svg", "runs.jsonl",
+}  # fmt: skip
 
 
 def command(folder, *arguments, **environment):
@@ -66,7 +68,8 @@ def test_a_run_of_a_study_is_a_run_of_the_command(whole, reproduce, tmp_path):
     flags = "--mode=auto --wiring=ordered --epochs=2 --train_images=20 --seed=1"
     assert reproduce(*flags.split(), f"--results_dir={tmp_path}").returncode == 0
     metrics = json.loads((tmp_path / "ordered-auto" / "metrics.json").read_text())
-    assert found[2] == {"experiment": "later", **metrics}
+    assert found[2] == {"experiment": "later", **metrics, "pooled_cosines": []}
+    assert np.shape(found[3]["pooled_cosines"]) == (2, 2)
 
 
 def jobs_of(asked):
@@ -185,6 +188,12 @@ def test_the_second_of_a_difference_is_subtracted(whole):
     assert row.split("|")[4].strip() == "2 of 2"
 
 
+def test_each_seed_may_have_a_split_of_its_own(tmp_path):
+    (tmp_path / "small.toml").write_text(STUDY.replace("seeds = 2", "seeds = 2\nsplits = true"))
+    settings = [job.settings for job in jobs_of(definition.read(tmp_path / "small.toml"))]
+    assert [(each.seed, each.split_seed) for each in settings] == [(0, 0), (0, 0), (1, 1), (1, 1)]
+
+
 def test_names_are_as_they_are_written(tmp_path):
     text = STUDY.replace("later", "Later").replace("first", "First")
     (tmp_path / "small.toml").write_text(text)
@@ -260,9 +269,15 @@ def test_the_studies_of_this_project_are_done(path):
 
 # Where the row that a grid chose is used.
 CHOSEN = {
-    **dict.fromkeys(("frozen", "dni", "cdni", "bptt", "autodiff"), "presets/{}.flags"),
-    **{"dni-x": "presets/dni.flags", "cdni-x": "presets/cdni.flags"},
-    **dict.fromkeys(("frozen-long", "cdni-scale"), "presets/studies/controls.toml"),
+    "frozen": "frozen.flags",
+    "frozen-long": "frozen-long",  # one of controls.toml
+    "dni": "dni.flags",
+    "dni-x": "dni.flags",
+    "cdni": "cdni.flags",
+    "cdni-x": "cdni.flags",
+    "cdni-scale": "label-1",
+    "bptt": "bptt.flags",
+    "autodiff": "autodiff.flags",
 }
 
 
@@ -270,11 +285,17 @@ def test_the_presets_have_the_rates_that_their_grid_chose():
     asked = definition.read(PROJECT / "presets/studies/rates.toml")
     folder = PROJECT / "results/studies/rates"
     best = summary.best(asked, runs.read(folder))
+    controls = definition.read(PROJECT / "presets/studies/controls.toml")
     assert best.keys() == CHOSEN.keys()
     text = (folder / "README.md").read_text()
     for grid, row in best.items():
         chosen = asked.grids[grid][row]
-        used = re.split(r'[\s"]+', (PROJECT / CHOSEN[grid].format(grid)).read_text())
+        where = CHOSEN[grid]
+        if where in controls.experiments:
+            used = controls.experiments[where]
+            used += Path(used[0].removeprefix("--flagfile=")).read_text().split()
+        else:
+            used = (PROJECT / "presets" / where).read_text().split()
         assert set(chosen) <= set(used), grid
         assert f"`{' '.join(chosen)}`" in text
 
@@ -294,7 +315,9 @@ def test_a_run_whose_cost_is_not_finite_is_no_end_of_a_study(whole, tmp_path):
     settings = asked_jobs[2].settings.numeric()
     lost = {"experiment": asked_jobs[2].experiment, **settings, "data_sha_256": mnist.SHA_256}
     lines = [*found[:2], lost, found[3]]
-    rows = summary.table(asked, lines).splitlines()
+    table = summary.table(asked, lines)
+    assert "nan" not in table
+    rows = table.splitlines()
     (row,) = [row.split("|") for row in rows if row.startswith(f"| {lost['experiment']} ")]
     assert row[2].strip() == "–"
     assert row[4].strip() == "not finite"
