@@ -277,6 +277,7 @@ CHOSEN = {
     "cdni-x": "cdni.flags",
     "cdni-scale": "label-1",
     "bptt": "bptt.flags",
+    "bptt-x": "bptt.flags",
     "autodiff": "autodiff.flags",
 }
 
