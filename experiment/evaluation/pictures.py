@@ -67,14 +67,14 @@ def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
     boxes = {"1": "time box 1", "2": "time box 2"}
     cosines, updates, errors = figure.subplots(1, 3)
     for axes, figures, label, shown in (
-        (cosines, "pooled_cosine", "pooled cosine of ĝ and t (0: chance)", boxes),
+        (cosines, "pooled_cosine", "pooled cosine of ĝ and t", boxes),
         (
             updates,
             "update_cosine",
-            "cosine of the updates by ĝ and by t",
+            "cosine of the updates by ĝ and t",
             {"x": "Wx", "rec": "Wrec"},
         ),
-        (errors, "relative_error", "relative error |ĝ − t| / |t| (1: that of ĝ = 0)", boxes),
+        (errors, "relative_error", "relative error of ĝ (1: that of 0)", boxes),
     ):
         for (end, name), color in zip(shown.items(), (BLUE, VERMILION), strict=True):
             axes.plot(epochs, columns[f"{figures}_{end}"], color=color, marker=marker, label=name)

@@ -32,6 +32,7 @@ def test_pages_show_the_committed_results(page):
     ("page", "file"),
     [
         ("README.md", "results/claims.md"),
+        ("README.md", "results/learning.md"),
         ("docs/what-happened.md", "results/table.md"),
         ("docs/synthetic-gradients.md", "results/studies/synthetic/table.md"),
         ("docs/speed.md", "results/bench.md"),
