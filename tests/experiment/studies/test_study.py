@@ -319,7 +319,9 @@ def test_a_run_whose_cost_is_not_finite_is_no_end_of_a_study(whole, tmp_path):
     table = summary.table(asked, lines)
     assert "nan" not in table
     rows = table.splitlines()
-    (row,) = [row.split("|") for row in rows if row.startswith(f"| {lost['experiment']} ")]
+    name = f"| {lost['experiment']} "
+    row, difference = (row.split("|") for row in rows if row.startswith(name))
+    assert difference[2].strip() == "–"
     assert row[2].strip() == "–"
     assert row[4].strip() == "not finite"
     summary.write(asked, lines, tmp_path)
