@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import math
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from experiment.studies import runs
 from experiment.studies.cluster import on_workers
 from experiment.studies.definition import ACCURACY, Job, Study
 from experiment.training import mnist
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def run(
@@ -74,8 +77,11 @@ def run(
                     file.write(runs.line(done[_key(job)]))
                     file.flush()
                     bar.update()
-                    # Which takes a second, for Matplotlib, while the workers work.
+                    # Which takes a second, for Matplotlib, while the workers work. A signal waits:
+                    # what it raises may be lost within an import.
+                    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
                     importlib.import_module("experiment.studies.summary")
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             runs.write(folder, in_order())
             from experiment.studies import summary
 

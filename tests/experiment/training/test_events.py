@@ -243,7 +243,7 @@ def test_tensorboard_shows_it(server, folder):
     _, tags = read(folder)
     shown = json.loads(get("data/plugin/scalars/tags"))[run].keys()
     assert shown == {name for name in tags if tags[name][3].HasField("simple_value")}
-    assert len(shown) == 3 + 2 * 6
+    assert len(shown) == 1 + len(QUALITY) + 2 * 6
     points = json.loads(get(f"data/plugin/scalars/scalars?run={run}&tag=cost"))
     assert {step: value for _, step, value in points} == pytest.approx(costs(folder), rel=1e-6)
     histograms = json.loads(get("data/plugin/histograms/tags"))[run]

