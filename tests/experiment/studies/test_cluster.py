@@ -293,6 +293,7 @@ def scheduler(config, port=None):
     address = f"tls://127.0.0.1:{port or free_port()}"
     host, _, port = address.rpartition(":")
     with dask("scheduler", f"--host={host}", f"--port={port}", "--no-dashboard", **config) as found:
+        wait_for(lambda: listens(int(port)), found)
         yield address, found
 
 
