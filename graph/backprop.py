@@ -195,7 +195,7 @@ def box_1_decoupled(
         # v = t₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, with the Wrec of box 2
         v = d_time_box(t_2, box_2)
         t_1 = d_hidden_state(v, weights.w_rec)
-    with tf.name_scope("update_2"), tf.control_dependencies([t_2, t_1]):
+    with tf.name_scope("update_2"), tf.control_dependencies([t_1]):
         rec_2 = weights.w_rec.assign_sub(outer(h_1, rates.lr_rec * v, after=t_1))
         x_2 = weights.w_x.assign_sub(outer(x, rates.lr_rec * v))
         fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
@@ -229,7 +229,7 @@ def box_2_decoupled(
         v = d_time_box(guess_2.g, box_2)
         t_1 = d_hidden_state(v, weights.w_rec)
         u = d_time_box(t_1, box_1)
-    with tf.name_scope("update_1_and_2"), tf.control_dependencies([t_1]):
+    with tf.name_scope("update_1_and_2"):
         h_0_h_1, u_v = tf.concat([h_0, h_1], 0), tf.concat([u, v], 0)  # h₀ᵀu + h₁ᵀv, one product
         rec = synthetic_step(
             weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend

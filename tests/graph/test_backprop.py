@@ -100,12 +100,15 @@ def test_each_control_dependency_is_needed(monkeypatch):
 
     def state(settings):
         training, prediction = fetches(settings)
-        return unordered(training + prediction), touched(training), touched(prediction)
+        return [
+            ({frozenset(pair) for pair in unordered(operations)}, touched(operations))
+            for operations in (training, prediction)
+        ]
 
     monkeypatch.setattr(tf, "control_dependencies", without_the_dropped)
     whole = {name: state(settings) for name, settings in CASES.items()}
     places = sorted(seen)
-    assert len(places) == 20
+    assert len(places) == 18
     for dropped in places:
         assert any(state(settings) != whole[name] for name, settings in CASES.items()), dropped
 
