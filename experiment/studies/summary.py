@@ -124,6 +124,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     means = (
         "Student's t" if few(study.seeds) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
     )
+    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
     images = "each has a split of its own" if study.splits else "the images are the same"
     rows = [
         (grid, row, f"`{' '.join(study.grids[grid][row])}`")
@@ -132,7 +133,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     chosen = markdown(("grid", f"best mean, {called}", "flags"), rows) + "\n" if rows else ""
     write_whole(
         folder / "README.md",
-        f"# The study *{study.name}*: {study.seeds} seeds\n\n"
+        f"# The study *{study.name}*: {seeds}\n\n"
         f"Written by `make studies`. Each seed draws other initial values; {images}. "
         f"Means are over the seeds; their 95 % intervals are by {means}, those of the differences "
         "too, which are taken seed by seed. The pooled cosine, [of what a time box learns from and "
@@ -146,7 +147,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
             figure.suptitle("Pooled cosine of what a time box learns from and the true gradient")
             draw_cosines(figure, cosines)
     with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
-        figure.suptitle(f"Share of images right ({called}), {study.seeds} seeds")
+        figure.suptitle(f"Share of images right ({called}), {seeds}")
         draw_points(figure, accuracy)
 
 
