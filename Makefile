@@ -36,6 +36,7 @@ faults: setup-dev
 tensorboard: setup-look
 	@find results -name '*tfevents*' | grep -q . || \
 		echo "No run in results/ has anything to show yet: call $(BIN)/python reproduce.py --tensorboard"
+	@$(BIN)/python -m experiment.report.layout
 	$(BIN)/tensorboard --logdir results --host localhost
 
 notebook: setup-look
@@ -72,6 +73,7 @@ results: studies
 	$(BIN)/python -m experiment.report.experiments
 	$(BIN)/python -m experiment.report.tables
 	$(BIN)/python -m experiment.report.pictures
+	$(BIN)/python -m experiment.report.timeline
 	$(BIN)/python -m experiment.report.diagram
 	$(BIN)/python -m experiment.report.claims results
 	$(BIN)/python -m experiment.report.readme

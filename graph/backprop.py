@@ -263,6 +263,7 @@ def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weight
     with tf.name_scope("readout"):
         d = d_readout(readout, y)  # d = (p − y) p (1 − p)
         t_2 = d_hidden_state(d, weights.w_fc)  # t₂ = d·Wfcᵀ
+        w_fc = outer(h_2, d)  # h₂ᵀd
     with tf.name_scope("time_box_2"):
         v = d_time_box(t_2, box_2)  # v = t₂ ⊙ (1 − a₂²)
         t_1 = d_hidden_state(v, weights.w_rec)  # t₁ = v·Wrecᵀ
@@ -273,7 +274,7 @@ def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weight
         h_0=t_0,
         w_x=tf.add(outer(x, u), outer(x, v)),  # xᵀu + xᵀv
         w_rec=tf.add(outer(h_0, u, after=t_0), outer(h_1, v)),  # h₀ᵀu + h₁ᵀv
-        w_fc=outer(h_2, d),  # h₂ᵀd
+        w_fc=w_fc,
     )
 
 
@@ -287,14 +288,17 @@ def true_manual(
     gradients = true_gradients(x, y, forward, weights)
     # Every gradient, and so every read, comes before the first change; and h₀ is a column of the
     # variable that the forward feed writes a₁ and a₂ to.
-    with tf.name_scope("updates"), tf.control_dependencies([gradients.h_0, forward.write]):
-        h_0 = tf.subtract(forward.h_0, rates.lr_rec * gradients.h_0)
-        return tf.group(
-            write_hidden_state(weights, 0, h_0),
-            weights.w_x.assign_sub(rates.lr_rec * gradients.w_x),
-            weights.w_rec.assign_sub(rates.lr_rec * gradients.w_rec),
-            weights.w_fc.assign_sub(rates.lr_x * gradients.w_fc),
-        )
+    with tf.control_dependencies([gradients.h_0, forward.write]):
+        with tf.name_scope("update_readout"):
+            fc = weights.w_fc.assign_sub(rates.lr_x * gradients.w_fc)
+        with tf.name_scope("update_time_boxes"):
+            h_0 = tf.subtract(forward.h_0, rates.lr_rec * gradients.h_0)
+            return tf.group(
+                write_hidden_state(weights, 0, h_0),
+                weights.w_x.assign_sub(rates.lr_rec * gradients.w_x),
+                weights.w_rec.assign_sub(rates.lr_rec * gradients.w_rec),
+                fc,
+            )
 
 
 def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:

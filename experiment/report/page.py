@@ -21,7 +21,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from experiment.evaluation.files import read_predictions
-from experiment.report import pictures, speed
+from experiment.report import pictures, speed, timeline
 from experiment.report.experiments import EXPERIMENTS
 from experiment.settings import PROJECT, RESULTS, Settings
 from experiment.studies import definition, runs, summary
@@ -29,7 +29,7 @@ from experiment.style import inline
 from experiment.training import mnist
 from experiment.training.mnist import SIDE, Split
 
-STORY = ("what-happened", "synthetic-gradients", "speed")
+STORY = ("what-happened", "synthetic-gradients", "waiting", "speed", "robustness")
 # Inches: as wide as a phone, on which text is then as large as elsewhere.
 WIDTH = 4.4
 
@@ -54,6 +54,8 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     bench = speed.read_bench(results)
     assert bench is not None, "make bench writes bench.json"
     said = read_predictions(results / "published-auto", "test")
+    steps = timeline.read(results)
+    longest = timeline.longest(steps)
     strip = partial(pictures.draw_strip, images=split.test.x, said=said)
     shown = {
         "strip": [inline(strip, WIDTH, 2, "Seven test images, and what auto mode says of each")],
@@ -68,6 +70,10 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
         "costs": [
             drawn(draw, 2.4, f"{name}: cost per epoch")
             for name, draw in pictures.cost_drawings(results).items()
+        ],
+        "timeline": [
+            drawn(partial(timeline.draw, rows=rows, longest=longest), 5, f"A step, by {way}")
+            for way, rows in steps.items()
         ],
         "bench": [
             drawn(
@@ -103,7 +109,9 @@ def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
     parser = MarkdownIt("commonmark", {"typographer": True})
     parser.enable(["table", "replacements", "smartquotes"])
     parser.add_render_rule("image", lambda self, *arguments: image(*arguments))
-    tokens = parser.parse(re.sub(r"<!-- .*? -->\n", "\n", text))
+    text = re.sub(r"<!-- .*? -->\n", "\n", text)
+    # Links between the pages of docs/, from where this page is.
+    tokens = parser.parse(re.sub(r"\]\(([\w-]+\.md)", r"](../docs/\1", text))
     header: list[str] = []
     heading, tables, column = "", 0, 0
     for token, following in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):

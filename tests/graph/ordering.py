@@ -5,9 +5,6 @@ graph's edges, the executor has no choice that could change a number.
 """
 
 import itertools
-import re
-
-import tensorflow.compat.v1 as tf
 
 READS = {"ReadVariableOp"}
 WRITES = {
@@ -49,22 +46,3 @@ def unordered(fetches):
         for one, other in itertools.combinations(operations, 2)
         if {one.type, other.type} & WRITES and one not in known[other] and other not in known[one]
     ]
-
-
-def executed(tf_session, fetches, feed):
-    """The operations that the executor is given, in a graph of their own.
-
-    They are not quite those that were built: TensorFlow rewrites a graph before it runs it, and an
-    operation may then no longer be computed from all that its name stands for.
-    """
-    metadata = tf.RunMetadata()
-    options = tf.RunOptions(output_partition_graphs=True)
-    tf_session.run(fetches, feed, options=options, run_metadata=metadata)
-    (definition,) = metadata.partition_graphs
-    for node in definition.node:
-        # Names that begin with an underscore are TensorFlow's own, and it does not take them back.
-        node.name = node.name.removeprefix("_")
-        node.input[:] = [re.sub(r"^(\^?)_", r"\1", name) for name in node.input]
-    with tf.Graph().as_default() as rewritten:
-        tf.import_graph_def(definition, name="")
-    return rewritten.get_operations()

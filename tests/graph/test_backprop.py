@@ -8,8 +8,9 @@ import oracle
 import pytest
 import tensorflow.compat.v1 as tf
 from cases import CASES, WIDTH, initial_values, initialize
-from ordering import accesses, executed, unordered
+from ordering import accesses, unordered
 
+from experiment.evaluation.timeline import executed
 from experiment.settings import Settings
 from experiment.training.build import build
 

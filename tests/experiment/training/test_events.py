@@ -1,6 +1,7 @@
 """What `--tensorboard` writes, read back, and shown by TensorBoard itself."""
 
 import csv
+import html
 import json
 import re
 import resource
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 
 import matplotlib.image
@@ -18,10 +20,11 @@ import tensorflow.compat.v1 as tf
 from cases import CASES, WIDTH
 from conftest import PROJECT
 
+from experiment.report import layout
 from experiment.settings import Settings
 from experiment.training import mnist
 from experiment.training.build import build
-from experiment.training.events import FILE
+from experiment.training.events import ABOUT, FILE
 from experiment.training.outcome import QUALITY
 from graph.weights import portable_draw
 
@@ -86,13 +89,16 @@ def by_numpy():
 
 def test_the_cost_is_that_of_cost_csv(folder):
     _, tags = read(folder)
-    assert scalars(tags, "cost") == pytest.approx(costs(folder), rel=1e-6)
+    assert scalars(tags, "cost_per_epoch") == pytest.approx(costs(folder), rel=1e-6)
 
 
 def test_norms_and_histograms_are_those_of_numpy(folder, by_numpy):
     _, tags = read(folder)
     for name in by_numpy[0][0]:
-        norms, updates = scalars(tags, f"norm/{name}"), scalars(tags, f"update_norm/{name}")
+        norms, updates = (
+            scalars(tags, f"norm/{name}"),
+            scalars(tags, f"update_norm_per_epoch/{name}"),
+        )
         assert list(norms) == list(tags[f"weights/{name}"]) == [0, 1, 2, 3]
         assert list(updates) == [1, 2, 3]
         for epoch, (w, _) in enumerate(by_numpy):
@@ -163,7 +169,7 @@ def test_auto_mode_has_no_cosine(reproduce, tmp_path):
     assert result.returncode == 0, result.stderr
     graph, tags = read(tmp_path / "ordered-auto")
     assert {name.partition("/")[0] for name in tags} == {
-        "cost", "norm", "update_norm", "weights", "test_images",
+        "cost_per_epoch", "norm", "update_norm_per_epoch", "weights", "test_images",
     }  # fmt: skip
     assert any(node.name.startswith("automatic_differentiation/") for node in graph.node)
 
@@ -184,7 +190,7 @@ def test_a_run_that_goes_on_has_all_costs(folder, reproduce, tmp_path):
     result = reproduce(*FLAGS, *checkpoints, "--resume", "--tensorboard")
     assert result.stdout.startswith("epoch 3 of 3")
     _, tags = read(tmp_path / NAME)
-    assert scalars(tags, "cost") == pytest.approx(costs(folder), rel=1e-6)
+    assert scalars(tags, "cost_per_epoch") == pytest.approx(costs(folder), rel=1e-6)
     _, whole = read(folder)
     for name in ("norm/w_fc", "synthetic/pooled_cosine_1"):
         expected = {epoch: value for epoch, value in scalars(whole, name).items() if epoch >= 2}
@@ -208,7 +214,8 @@ def test_a_file_that_may_not_grow(limit, tmp_path):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    """The address of a TensorBoard that shows the run."""
+    """The address of a TensorBoard that shows the run, with the layout of `make tensorboard`."""
+    layout.write(folder.parent)
     process = subprocess.Popen(
         [
             sys.executable, "-m", "tensorboard.main",
@@ -233,21 +240,33 @@ def test_tensorboard_shows_it(server, folder):
         with urllib.request.urlopen(server + path, timeout=30) as response:
             return response.read().decode()
 
-    run = f"{NAME}/tensorboard"
+    run, of_layout = f"{NAME}/tensorboard", "tensorboard"
     deadline = time.monotonic() + 60
     # The last that is written; TensorBoard reads in the background.
     while "test_images/03" not in get("data/plugin/images/tags"):
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert json.loads(get("data/runs")) == [run]
+    assert json.loads(get("data/runs")) == [of_layout, run]
     _, tags = read(folder)
     shown = json.loads(get("data/plugin/scalars/tags"))[run].keys()
     assert shown == {name for name in tags if tags[name][3].HasField("simple_value")}
     assert len(shown) == 1 + len(QUALITY) + 2 * 6
-    points = json.loads(get(f"data/plugin/scalars/scalars?run={run}&tag=cost"))
+    points = json.loads(get(f"data/plugin/scalars/scalars?run={run}&tag=cost_per_epoch"))
     assert {step: value for _, step, value in points} == pytest.approx(costs(folder), rel=1e-6)
+    described = json.loads(get("data/plugin/scalars/tags"))[run]
+    for tag, about in described.items():
+        assert ABOUT[tag.partition("/")[0]] in html.unescape(about["description"])
     histograms = json.loads(get("data/plugin/histograms/tags"))[run]
     assert histograms.keys() == {name for name in tags if name.startswith("weights/")}
     assert json.loads(get("data/plugin/graphs/info"))[run]["run_graph"]
     graph = get(f"data/plugin/graphs/graph?run={run}&conceptual=false")
     assert 'name: "time_box_2/' in graph
+    # The charts of the layout: each of its tags is one that the run has.
+    charts = json.loads(get("data/plugin/custom_scalars/layout"))["category"][0]["chart"]
+    assert [chart["title"] for chart in charts] == list(layout.CHARTS)
+    for chart in charts:
+        (tag,) = chart["multiline"]["tag"]
+        found = urllib.parse.urlencode({"run": run, "tag": tag})
+        lines = json.loads(get(f"data/plugin/custom_scalars/scalars?{found}"))
+        assert lines["regex_valid"]
+        assert [len(points) for points in lines["tag_to_events"].values()] in ([3], [4])

@@ -1,0 +1,135 @@
+"""What each update waits for, by an independent search of the graph and by the equations."""
+
+import dataclasses
+
+import pytest
+from conftest import PROJECT
+from ordering import WRITES, ancestors
+
+from experiment.evaluation import timeline
+from experiment.report import timeline as report
+
+SYNTHETIC, TRUE, AUTO = timeline.WAYS
+# The matrix products of a step, by the equations of docs/experiment.md §3: of them all, the number
+# that must come before each update, the outer product that is added included, and how many of these
+# wait for each other. Forward: x·Wx and h·Wrec in each time box, h·Wfc.
+EXPECTED = {
+    SYNTHETIC: {
+        # x·Wx, h₀·Wrec, a₁·Wsg1 and h₀ᵀu or xᵀu
+        ("time box 1 learns", "w_rec"): (4, 3),
+        ("time box 1 learns", "w_x"): (4, 3),
+        # and both outer products of box 1, x·Wx, h₁·Wrec, a₂·Wsg2 and h₁ᵀv or xᵀv
+        ("time box 2 learns", "w_rec"): (9, 6),
+        ("time box 2 learns", "w_x"): (9, 6),
+        # and, after Wrec, v·Wrecᵀ and a₁ᵀ(ĝ₁ − t₁)
+        ("module 1 learns", "w_sg_1"): (11, 8),
+        # after time box 2, h₂·Wfc and h₂ᵀd
+        ("readout learns", "w_fc"): (9, 6),
+        # and a₂·Wsg2, d·Wfcᵀ and a₂ᵀ(ĝ₂ − t₂)
+        ("module 2 learns", "w_sg_2"): (12, 8),
+    },
+    TRUE: {
+        # Five forward, d·Wfcᵀ, v·Wrecᵀ, u·Wrecᵀ, and h₂ᵀd or two outer products
+        ("readout learns", "w_fc"): (9, 6),
+        ("time boxes learn", "w_rec"): (10, 6),
+        ("time boxes learn", "w_x"): (10, 6),
+    },
+}
+TOTALS = {SYNTHETIC: 16, TRUE: 13}
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """A step of each way, and of the first in the wiring `ordered`."""
+    ordered = (
+        "ordered",
+        (
+            dataclasses.replace(timeline.WAYS[SYNTHETIC][0], wiring="ordered"),
+            timeline.WAYS[SYNTHETIC][1],
+        ),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "WAYS", timeline.WAYS | dict([ordered]))
+        patch.setattr(timeline, "WARM_UP", 2)
+        patch.setattr(timeline, "STEPS", 1)
+        return timeline.trace()
+
+
+def found(way, steps):
+    """The updates of a way, and what comes before each by another search."""
+    operations = steps[way].operations
+    boxes = timeline.WAYS[SYNTHETIC if way == "ordered" else way][1]
+    by_name, known = {operation.name: operation for operation in operations}, {}
+    return [
+        (update, by_name[update.name], ancestors(by_name[update.name], known))
+        for update in timeline.updates(operations, boxes)
+    ]
+
+
+@pytest.mark.parametrize("way", EXPECTED)
+def test_as_many_products_come_first_as_the_equations_have(way, steps):
+    updates = [update for update, _, _ in found(way, steps)]
+    numbers = {(update.box, update.weight): (update.products, update.chain) for update in updates}
+    assert numbers == EXPECTED[way]
+    assert {update.total for update in updates} == {TOTALS[way]}
+
+
+@pytest.mark.parametrize("way", timeline.WAYS)
+def test_an_independent_search_finds_the_same_products(way, steps):
+    updates = found(way, steps)
+    for update, operation, before in updates:
+        assert operation.type in WRITES
+        assert operation.inputs[0].op.name == f"weights/{update.weight}"
+        assert update.products == sum(other.type == "MatMul" for other in before)
+    written = [op.inputs[0].op.name for op in steps[way].operations if op.type in WRITES]
+    weights = [name for name in written if name != "weights/hidden_states"]
+    assert sorted(weights) == sorted(f"weights/{update.weight}" for update, _, _ in updates)
+
+
+@pytest.mark.parametrize("way", ["ordered", SYNTHETIC])
+def test_with_synthetic_gradients_time_box_1_waits_for_nothing_of_time_box_2(way, steps):
+    first = [each for each in found(way, steps) if each[0].box == "time box 1 learns"]
+    assert [update.weight for update, _, _ in first] == ["w_rec", "w_x"]
+    for update, _, before in first:
+        assert update.after == ("time box 1",)
+        products = [op.name for op in before if op.type == "MatMul"]
+        assert not [name for name in products if "time_box_2" in name or "readout" in name]
+
+
+@pytest.mark.parametrize("way", [TRUE, AUTO])
+def test_otherwise_it_waits_for_all_of_time_box_2_and_the_readout(way, steps):
+    products = [op for op in steps[way].operations if op.type == "MatMul"]
+    forward = {op for op in products if op.name.startswith(("time_box_2/", "readout/"))}
+    assert len(forward) == 3
+    (learns_1, _, before_1), (learns_2, _, before_2) = found(way, steps)[-2:]
+    assert (learns_1.weight, learns_2.weight) == ("w_rec", "w_x")
+    assert forward <= before_1 & before_2
+    assert set(report.BACK) <= set(learns_1.after) & set(learns_2.after)
+
+
+@pytest.mark.parametrize("way", timeline.WAYS)
+def test_the_tracer_agrees_with_the_graph(way, steps):
+    times = steps[way].times
+    for update, _, before in found(way, steps):
+        start, end = times[update.name]
+        assert 0 < start < end
+        assert max(times[op.name][1] for op in before if op.type == "MatMul") <= start
+
+
+def test_the_committed_files_are_of_this_graph(steps, monkeypatch):
+    monkeypatch.setattr(timeline, "trace", lambda: {way: steps[way] for way in timeline.WAYS})
+    table, rows = report.measure()
+    assert table == (PROJECT / "results" / "timeline.md").read_text()
+    committed = report.read(PROJECT / "results")
+    assert list(committed) == list(timeline.WAYS)
+
+    def untimed(rows):
+        return {row._replace(start_ms=0, end_ms=0) for row in rows}
+
+    assert untimed(rows) == set().union(*map(untimed, committed.values()))
+
+
+def test_a_wait_in_a_few_words():
+    assert report.said(["time box 1", "time box 1 learns"]) == "time box 1"
+    assert report.said([*report.BOXES, *report.BACK]) == "all boxes, there and back"
+    assert report.said([*report.BOXES, report.BACK[0]]) == "all boxes, back through the readout"
