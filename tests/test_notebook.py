@@ -163,6 +163,26 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
         assert percent == pytest.approx([100 * own, 100 * before], abs=0.15)
 
 
+def rows_of(study):
+    """The first table of a study: cells, by the experiment."""
+    table = (PROJECT / "results" / "studies" / study / "table.md").read_text().split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    return {name: cells for name, *cells in rows}
+
+
+def test_what_it_shows_of_the_studies_is_in_their_tables():
+    shown = dict(line.split()[:2] for line in printed(read(), "studies").splitlines())
+    expected = {**rows_of("synthetic"), **rows_of("combinations")}
+    assert shown == {name: cells[0].split()[0] for name, cells in expected.items()}
+    guesses = rows_of("guesses")
+    pairs = [line.split()[-2:] for line in printed(read(), "guesses").splitlines()[1:]]
+    for learns, pair in zip(("alone", "readout", "all"), pairs, strict=True):
+        last = [
+            guesses[name][-1].split(" → ")[1].split(",")[0] for name in (learns, f"label-{learns}")
+        ]
+        assert pair == last
+
+
 def test_nothing_in_the_file_is_of_one_machine_or_moment():
     text = PATH.read_text()
     assert len(text) < 1_000_000

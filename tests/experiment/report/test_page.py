@@ -1,6 +1,7 @@
 """The page of results: what it says, and how a browser shows it."""
 
 import csv
+import re
 import shutil
 
 import pytest
@@ -67,6 +68,25 @@ def test_every_claim_is_on_the_page():
     page = PAGE.read_text()
     for number, text in POST.items():
         assert cell("", number) + cell("the post says", text) in page
+
+
+def test_the_story_is_told_in_order():
+    titles = re.findall(r"<h2>(.*?)</h2>", PAGE.read_text())
+    assert titles == [
+        "What the post says, and what happened", "Synthetic gradients that work",
+        "What a time box waits for", "Speed", "What can go wrong, and what happens",
+    ]  # fmt: skip
+    first = re.findall(r"<h3>(.*?)</h3>", PAGE.read_text())[:3]
+    assert first == [
+        "Why auto failed: it answers one image late", "The order mended", "The experiments",
+    ]  # fmt: skip
+
+
+def test_its_links_lead_somewhere():
+    links = set(re.findall(r'<a href="([^"#]*)', PAGE.read_text()))
+    assert len(links) > 20
+    for link in links:
+        assert link.startswith("https://") or (PAGE.parent / link).exists(), link
 
 
 @pytest.fixture(scope="module")
