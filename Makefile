@@ -6,8 +6,8 @@
 # make test         run every test
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
-# make notebook     open the notebook in JupyterLab
-# make outputs      run the notebook and keep what it shows in it
+# make notebook     open the post's notebook in JupyterLab, the other one beside it
+# make outputs      run the notebooks and keep what they show in them
 # make lint         check style, types and which way imports run
 # make setup        make the environment, nothing else
 # make traces       render the recorded runs in the post's format
@@ -46,13 +46,13 @@ notebook: setup-look
 outputs: setup-look
 	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
 		--ExecutePreprocessor.record_timing=False \
-		--ExecutePreprocessor.store_widget_state=False notebooks/decoupled_rnn.ipynb
+		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 	$(BIN)/jupyter nbconvert --to notebook --inplace \
 		--TagRemovePreprocessor.enabled=True \
 		--TagRemovePreprocessor.remove_all_outputs_tags=controls \
 		--ClearMetadataPreprocessor.enabled=True \
 		--ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
-		--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec notebooks/decoupled_rnn.ipynb
+		--ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec notebooks/*.ipynb
 
 lint: setup-dev
 	$(BIN)/ruff check

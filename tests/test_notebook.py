@@ -1,15 +1,19 @@
-"""The notebook, run from the top in a clean kernel, and as it is committed with its outputs."""
+"""The notebook, run from the top in a clean kernel, and as it is committed with its outputs.
+
+And what holds of every notebook.
+"""
 
 import json
 
-import nbformat
+import kernel
 import numpy as np
 import oracle
 import pytest
 from conftest import PROJECT
-from nbclient import NotebookClient
+from kernel import printed, read
 from nbclient.exceptions import CellExecutionError
 
+from experiment.report.readme import NOTEBOOKS
 from experiment.settings import Settings
 from experiment.training import mnist
 from graph.weights import portable_draw
@@ -38,25 +42,13 @@ print(json.dumps({
 """
 
 
-def read():
-    return nbformat.read(PATH, as_version=4)
-
-
-def printed(notebook, cell_id):
-    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
-    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 @pytest.fixture(scope="module")
 def executed():
     """The notebook after a run with few epochs, and what it found."""
-    notebook = read()
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            cell.source = f"EPOCHS = {EPOCHS}"
-    notebook.cells.append(nbformat.v4.new_code_cell(LAST_CELL, id="last"))
-    resources = {"metadata": {"path": PATH.parent}}
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    notebook = kernel.executed(PATH, f"EPOCHS = {EPOCHS}", LAST_CELL)
     return notebook, json.loads(printed(notebook, "last"))
 
 
@@ -133,17 +125,16 @@ def test_the_controls_train(executed):
     assert costs == pytest.approx([sum(by_numpy)], rel=1e-3)
 
 
-def test_outside_the_project_it_says_where_to_start(tmp_path):
-    notebook = read()
+@each_notebook
+def test_outside_the_project_it_says_where_to_start(path, tmp_path):
+    notebook = read(path)
     notebook.cells = notebook.cells[:2]
-    resources = {"metadata": {"path": tmp_path}}
-    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources)
     with pytest.raises(CellExecutionError, match="Start Jupyter inside the project's folder"):
-        client.execute()
+        kernel.execute(notebook, tmp_path, timeout=60)
 
 
 def test_what_is_committed_was_run_from_the_top(recorded, split):
-    notebook = read()
+    notebook = read(PATH)
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     # The controls need a kernel: of them nothing is kept.
     assert counts == [*range(1, len(counts)), None]
@@ -171,11 +162,11 @@ def rows_of(study):
 
 
 def test_what_it_shows_of_the_studies_is_in_their_tables():
-    shown = dict(line.split()[:2] for line in printed(read(), "studies").splitlines())
+    shown = dict(line.split()[:2] for line in printed(read(PATH), "studies").splitlines())
     expected = {**rows_of("synthetic"), **rows_of("combinations")}
     assert shown == {name: cells[0].split()[0] for name, cells in expected.items()}
     guesses = rows_of("guesses")
-    pairs = [line.split()[-2:] for line in printed(read(), "guesses").splitlines()[1:]]
+    pairs = [line.split()[-2:] for line in printed(read(PATH), "guesses").splitlines()[1:]]
     for learns, pair in zip(("alone", "readout", "all"), pairs, strict=True):
         last = [
             guesses[name][-1].split(" → ")[1].split(",")[0] for name in (learns, f"label-{learns}")
@@ -183,9 +174,10 @@ def test_what_it_shows_of_the_studies_is_in_their_tables():
         assert pair == last
 
 
-def test_nothing_in_the_file_is_of_one_machine_or_moment():
-    text = PATH.read_text()
+@each_notebook
+def test_nothing_in_the_file_is_of_one_machine_or_moment(path):
+    text = path.read_text()
     assert len(text) < 1_000_000
     for trace in (str(PROJECT), "/root", "/home", "/tmp", "timestamp", "iopub", "python3.1"):
         assert trace not in text, trace
-    assert set(read().metadata) == {"kernelspec"}
+    assert set(read(path).metadata) == {"kernelspec"}

@@ -1,17 +1,19 @@
-"""`python -m experiment.report.readme` brings README.md, docs/ and the notebook up to date.
+"""`python -m experiment.report.readme` brings README.md, docs/ and the notebooks up to date.
 
 What stands between `<!-- FILE -->` and `<!-- end -->` is a copy of FILE. Between `<!-- badge -->`
-and `<!-- end -->` is a link that opens the notebook in Colab, once pyproject.toml says where the
-project is ([project.urls] Repository); until then, nothing.
+and `<!-- end -->` is a link that opens the notebook (on a page, the post's) in Colab, once
+pyproject.toml says where the project is ([project.urls] Repository); until then, nothing.
 """
 
 import json
 import re
 import tomllib
+from pathlib import Path
 
 from experiment.settings import PROJECT
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 NOTEBOOK = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
 COLAB = "https://colab.research.google.com"
 
@@ -23,11 +25,17 @@ def repository() -> str | None:
     return address
 
 
-def filled(text: str, address: str | None) -> str:
-    """The text with every marked part replaced by what it names; `address` is the repository's."""
+def filled(text: str, address: str | None, notebook: Path = NOTEBOOK) -> str:
+    """The text with every marked part replaced by what it names.
+
+    Args:
+        text: with the marks.
+        address: of the repository, if there is one.
+        notebook: that a badge opens.
+    """
     badge = ""
     if address is not None:
-        path = f"{address.removeprefix('https://github.com')}/blob/main/notebooks/{NOTEBOOK.name}"
+        path = f"{address.removeprefix('https://github.com')}/blob/main/notebooks/{notebook.name}"
         badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github{path})\n"
 
     def copy(match: re.Match[str]) -> str:
@@ -37,11 +45,11 @@ def filled(text: str, address: str | None) -> str:
     return re.sub(r"<!-- (\S+) -->\n.*?<!-- end -->", copy, text, flags=re.DOTALL)
 
 
-def filled_notebook(text: str, address: str | None) -> str:
-    """The notebook's file with its badge, and with the address that Colab clones."""
-    notebook = json.loads(text)
+def filled_notebook(path: Path, address: str | None) -> str:
+    """A notebook's file with its badge, and with the address that Colab clones."""
+    notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
-        source = filled("".join(cell["source"]), address)
+        source = filled("".join(cell["source"]), address, path)
         source = re.sub("(?m)^REPOSITORY = .*$", f"REPOSITORY = {address!r}", source)
         cell["source"] = source.splitlines(keepends=True)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
@@ -50,4 +58,5 @@ def filled_notebook(text: str, address: str | None) -> str:
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(filled(page.read_text(), repository()))
-    NOTEBOOK.write_text(filled_notebook(NOTEBOOK.read_text(), repository()))
+    for notebook in NOTEBOOKS:
+        notebook.write_text(filled_notebook(notebook, repository()))

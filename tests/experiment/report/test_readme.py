@@ -1,4 +1,4 @@
-"""README, docs/ and the notebook are up to date, and their links lead somewhere."""
+"""README, docs/ and the notebooks are up to date, and their links lead somewhere."""
 
 import re
 import subprocess
@@ -8,6 +8,7 @@ from conftest import PROJECT
 
 from experiment.report.readme import (
     NOTEBOOK,
+    NOTEBOOKS,
     PAGES,
     filled,
     filled_notebook,
@@ -89,16 +90,17 @@ def test_the_tests_of_the_faults_exist():
     assert len(names) == 8
 
 
-def test_there_is_no_badge_before_the_project_has_a_place():
-    readme, notebook = (PROJECT / "README.md").read_text(), NOTEBOOK.read_text()
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_there_is_no_badge_before_the_project_has_a_place(notebook):
+    readme, text = (PROJECT / "README.md").read_text(), notebook.read_text()
     address = repository()
-    assert ("colab-badge" in readme) == ("colab-badge" in notebook) == (address is not None)
-    assert filled_notebook(notebook, address) == notebook
+    assert ("colab-badge" in readme) == ("colab-badge" in text) == (address is not None)
+    assert filled_notebook(notebook, address) == text
     for text in (filled(readme, None), filled_notebook(notebook, None)):
         assert "colab-badge" not in text
     there = "https://github.com/someone/something"
     opens = "https://colab.research.google.com/github/someone/something/blob/main/notebooks/"
     assert f"]({opens}{NOTEBOOK.name})\n" in filled(readme, there)
     text = filled_notebook(notebook, there)
-    assert f"]({opens}{NOTEBOOK.name})" in text
+    assert f"]({opens}{notebook.name})" in text
     assert f"REPOSITORY = '{there}'" in text
