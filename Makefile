@@ -7,6 +7,7 @@
 # make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
+# make colab        pack the notebook with all that it needs into one file, in dist/
 # make outputs      run the notebooks and keep what they show in them
 # make lint         check style, types and which way imports run
 # make setup        make the environment, nothing else
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results studies bench test faults tensorboard notebook outputs lint setup setup-look setup-dev traces lock
+.PHONY: reproduce results studies bench test faults tensorboard notebook colab outputs lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual --resume
@@ -41,6 +42,9 @@ tensorboard: setup-look
 
 notebook: setup-look
 	$(BIN)/jupyter lab notebooks/decoupled_rnn.ipynb
+
+colab: setup
+	$(BIN)/python -m experiment.report.colab
 
 # Without what differs from run to run: times, versions, and the controls, which need a kernel.
 outputs: setup-look

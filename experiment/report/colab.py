@@ -1,0 +1,85 @@
+"""`python -m experiment.report.colab`: dist/decoupled_rnn_colab.ipynb, the notebook in one file.
+
+It is notebooks/decoupled_rnn.ipynb without its outputs. Instead of looking for the project, its
+first cell holds the project's code and data and unpacks them, see experiment/report/first_cell.py.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+from experiment.report import first_cell
+from experiment.report.readme import NOTEBOOK
+from experiment.settings import PROJECT
+
+FILE = PROJECT / "dist" / "decoupled_rnn_colab.ipynb"
+# The code, and all that it reads; what is not named here stays at home.
+PACKED = (
+    "LICENSE",
+    "*.py",
+    "MNIST_data/*.gz",
+    "MNIST_data/README.md",
+    "experiment/**/*.py",
+    "experiment/report/page.*",
+    "graph/*.py",
+    "numpy_version/*.py",
+    "presets/**/*.flags",
+    "presets/**/*.toml",
+    "results/bench.json",
+    "results/faults.md",
+    "results/timeline.*",
+    "results/studies/*/runs.jsonl",
+    "traces/*.*",
+)
+# The cell that finds the project, by its id.
+SETUP = "setup"
+# For Colab, JupyterLab and Kaggle, in this order.
+HIDDEN = {"cellView": "form", "jupyter": {"source_hidden": True}, "_kg_hide-input": True}
+# Editors are slow with one line of millions of characters, and with very many lines.
+LINE = 1000
+
+
+def archive() -> bytes:
+    """The project as a zip file: of the same files the same bytes, whenever they were written."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for path in sorted({path for pattern in PACKED for path in PROJECT.glob(pattern)}):
+            # A ZipInfo is of 1980 unless it is told another time.
+            entry = zipfile.ZipInfo(path.relative_to(PROJECT).as_posix())
+            packed.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def first_source() -> str:
+    """The source of the first cell."""
+    text = base64.b64encode(archive()).decode()
+    lines = "\n".join(text[i : i + LINE] for i in range(0, len(text), LINE))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (locked,) = re.findall(r"(?m)^tensorflow==(\S+)", (PROJECT / "requirements.txt").read_text())
+    # Raw, so that a damaged archive is still a string.
+    return (
+        "# @title Run this first: it unpacks the project and installs what is missing\n"
+        f'{Path(first_cell.__file__).read_text()}\n\nARCHIVE = r"""\n{lines}\n"""\n'
+        f'root = start(ARCHIVE, "{digest}", "{locked}")'
+    )
+
+
+def notebook() -> str:
+    """The notebook's file."""
+    content = json.loads(NOTEBOOK.read_text())
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(execution_count=None, outputs=[])
+    (setup,) = (cell for cell in content["cells"] if cell["id"] == SETUP)
+    setup.update(metadata=HIDDEN, source=first_source().splitlines(keepends=True))
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(notebook())
+    print(f"{FILE.relative_to(PROJECT)}: {FILE.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,334 @@
+"""The notebook in one file: run as it is in an empty folder, refused when it is damaged."""
+
+import ast
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import PROJECT
+from IPython.core.inputtransformer2 import TransformerManager
+from nbclient import NotebookClient
+
+from experiment.report import colab, first_cell
+
+EPOCHS = 2
+# What each kernel does before anything else: it refuses to talk to other machines.
+OFFLINE = """
+import sys
+
+def refuse(event, arguments):
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1"):
+        raise PermissionError(f"no network: {arguments[0]}")
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        if arguments[1][0] not in ("127.0.0.1", "::1"):
+            raise PermissionError(f"no network: {arguments[1][0]}")
+
+sys.addaudithook(refuse)
+"""
+LAST_CELL = """
+import json
+import socket
+
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=1)
+except PermissionError as error:
+    network = str(error)
+files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+print(json.dumps({
+    "costs": {" ".join(key): run.costs for key, run in runs.items()},
+    "files": {name: file for name, file in files.items() if file},
+    "network": network,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def text():
+    return colab.notebook()
+
+
+def first_code(notebook):
+    return next(cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+@pytest.fixture
+def source(text):
+    return first_code(nbformat.reads(text, as_version=4)).source
+
+
+def execute(notebook, folder, offline):
+    """Runs a notebook in a clean kernel, whose current folder and whose settings are these."""
+    startup = offline / "profile_default" / "startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    (startup / "offline.py").write_text(OFFLINE)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"PIP_NO_INDEX": "1", "IPYTHONDIR": str(offline)}
+    resources = {"metadata": {"path": folder}}
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)
+    client.execute(env=environment)
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def printed(cell):
+    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
+
+
+@pytest.fixture(scope="module")
+def executed(text, tmp_path_factory):
+    """The file, alone in a folder, run from the top to the bottom; and what came of it."""
+    folder, offline = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("offline")
+    path = folder / colab.FILE.name
+    path.write_text(text)
+    notebook = nbformat.read(path, as_version=4)
+    # The one change to it: 100 epochs would take minutes.
+    (parameters,) = (
+        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    parameters.source = f"EPOCHS = {EPOCHS}"
+    notebook.cells.append(nbformat.v4.new_code_cell(LAST_CELL, id="last"))
+    execute(notebook, folder, offline)
+    return folder, offline, notebook, json.loads(printed(notebook.cells[-1]))
+
+
+def test_the_file_alone_runs_from_the_top(executed, recorded):
+    folder, _, notebook, found = executed
+    assert listing(folder) == ["decoupled_rnn", colab.FILE.name]
+    assert found["network"] == "no network: 192.0.2.1"
+    # Nothing was missing, and TensorFlow is the locked one.
+    assert printed(first_code(notebook)) == ""
+    for mode, run in recorded.items():
+        expected = run["cost_per_epoch"][:EPOCHS]
+        np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
+
+
+def test_its_modules_are_those_that_were_unpacked(executed):
+    folder, _, _, found = executed
+    rooms = ("experiment", "graph", "flags")
+    ours = {
+        name: Path(file) for name, file in found["files"].items() if name.split(".")[0] in rooms
+    }
+    assert {"flags", "graph.network", "experiment.training.mnist"} <= ours.keys()
+    assert all(file.is_relative_to(folder / "decoupled_rnn") for file in ours.values())
+
+
+def imported(source):
+    """The first names of the modules that a Python source imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def test_it_installs_what_it_imports_and_no_more(executed):
+    folder, _, notebook, found = executed
+    root = folder / "decoupled_rnn"
+    sources = [
+        Path(file).read_text()
+        for file in found["files"].values()
+        if Path(file).is_relative_to(root)
+    ]
+    without_magic = TransformerManager().transform_cell
+    sources += [without_magic(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    names = {name for each in sources for name in imported(each)} - sys.stdlib_module_names
+    # IPython is what runs it; cycler comes with Matplotlib, which cannot do without.
+    others = names - {"experiment", "graph", "numpy_version", "flags", "IPython", "cycler"}
+    assert others == first_cell.NEEDED.keys()
+
+
+def test_a_second_kernel_takes_what_is_unpacked(executed):
+    folder, offline, notebook, _ = executed
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}
+    again = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    again.cells = [
+        nbformat.v4.new_code_cell(first_code(notebook).source),
+        nbformat.v4.new_code_cell("import reproduce\nprint(reproduce.__file__)"),
+    ]
+    execute(again, folder, offline)
+    assert printed(again.cells[0]) == ""
+    assert printed(again.cells[1]) == f"{folder / 'decoupled_rnn' / 'reproduce.py'}\n"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
+
+
+def test_two_builds_are_the_same_bytes(text):
+    result = subprocess.run(
+        [sys.executable, "-m", "experiment.report.colab"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert colab.FILE.read_text() == text
+    size = len(text.encode())
+    assert size < 5e6
+    assert result.stdout == f"dist/{colab.FILE.name}: {size / 1e6:.1f} MB\n"
+
+
+def test_but_for_its_first_cell_it_is_the_notebook(text):
+    made, kept = nbformat.reads(text, as_version=4), nbformat.read(colab.NOTEBOOK, as_version=4)
+    nbformat.validate(made)
+    assert first_code(made).id == first_code(kept).id == colab.SETUP
+    for cell, original in zip(made.cells, kept.cells, strict=True):
+        assert cell.id == original.id
+        assert cell.source == original.source or cell.id == colab.SETUP
+        assert not cell.get("outputs")
+    assert str(PROJECT) not in text
+
+
+def test_the_packed_files_are_those_that_git_has():
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    rooms = {"MNIST_data", "experiment", "graph", "numpy_version", "presets", "traces"}
+    expected = [
+        name
+        for name in listed
+        if Path(name).parts[0] in rooms or ("/" not in name and name.endswith(".py"))
+    ]
+    with zipfile.ZipFile(io.BytesIO(colab.archive())) as packed:
+        assert sorted(packed.namelist()) == sorted(["LICENSE", *expected])
+        # Not when they were written.
+        assert {entry.date_time for entry in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+@pytest.fixture
+def run_first(tmp_path, monkeypatch):
+    """Runs the source of a first cell in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(source):
+        names = {}
+        exec(compile(source, "first cell", "exec"), names)
+        return names["root"]
+
+    return run
+
+
+def one_line(error):
+    (line,) = str(error.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize("instead", ["A", "B", "!", '"', "\\", "é", " ", ""])
+@pytest.mark.parametrize("where", [0, 0.5, 1])
+def test_a_damaged_archive_is_refused(source, run_first, tmp_path, instead, where):
+    before, archive, after = re.fullmatch(
+        r'(.*ARCHIVE = r"""\n)(.*)(\n""".*)', source, re.DOTALL
+    ).groups()
+    i = round(where * (len(archive) - 1))
+    # The middle may be a line's end, which does not count.
+    i += archive[i] in (instead, "\n")
+    with pytest.raises(SystemExit) as error:
+        run_first(before + archive[:i] + instead + archive[i + 1 :] + after)
+    assert one_line(error) == "This file was damaged on its way: download it again."
+    assert listing(tmp_path) == []
+
+
+def test_line_ends_are_no_damage(source, run_first, tmp_path):
+    archive = source.partition('r"""')[2].partition('"""')[0]
+    assert len(archive) > 1e6
+    assert run_first(source.replace(archive, archive.replace("\n", " \n\n"))) == (
+        tmp_path / "decoupled_rnn"
+    )
+
+
+@pytest.mark.parametrize("there", ["file", "empty", "full", "other build"])
+def test_what_is_there_already_is_left_alone(source, run_first, tmp_path, there):
+    folder = tmp_path / "decoupled_rnn"
+    if there == "file":
+        folder.write_text("mine")
+    else:
+        folder.mkdir()
+    if there == "full":
+        (folder / "reproduce.py").write_text("mine")
+    if there == "other build":
+        (folder / ".sha256").write_text("0" * 64)
+    before = {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")}
+    with pytest.raises(SystemExit) as error:
+        run_first(source)
+    assert one_line(error) == (
+        f"{folder} is there already, and not from this file: rename it, or start in another folder."
+    )
+    assert {path: path.is_file() and path.read_text() for path in tmp_path.rglob("*")} == before
+
+
+def test_when_it_is_interrupted_there_is_no_half_a_folder(source, run_first, tmp_path, monkeypatch):
+    def interrupted(archive, folder):
+        archive.extract("reproduce.py", folder)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(zipfile.ZipFile, "extractall", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_first(source)
+    assert listing(tmp_path) == []
+    run_first(source)
+    assert listing(tmp_path) == ["decoupled_rnn"]
+
+
+def test_what_is_missing_is_installed(tmp_path, monkeypatch, capfd):
+    # To where it does no harm, from a folder that holds all there is.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "installed"))
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    monkeypatch.setitem(first_cell.NEEDED, "missing_one", "missing-one")
+    with pytest.raises(SystemExit) as error:
+        first_cell.install("2.21.0")
+    assert one_line(error) == (
+        "pip cannot install missing-one: ERROR: No matching distribution found for missing-one"
+    )
+    with zipfile.ZipFile(tmp_path / "missing_one-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("missing_one.py", "here = True")
+        about = "missing_one-1.dist-info"
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: missing-one\nVersion: 1")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
+        wheel.writestr(f"{about}/RECORD", "")
+    first_cell.install("2.21.0")
+    assert __import__("missing_one").here
+    first_cell.install("2.21.0")
+    assert capfd.readouterr() == ("Installing missing-one\n" * 2, "")
+
+
+def test_tensorflow_is_asked_for_in_the_locked_version(source, monkeypatch, capsys):
+    (locked,) = re.findall(r'"(2[.0-9]+)"\)$', source)
+    assert f"\ntensorflow=={locked} " in (PROJECT / "requirements.txt").read_text()
+    monkeypatch.setattr(first_cell, "NEEDED", {"tensorflow": "tensorflow"})
+    monkeypatch.setattr(first_cell.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(first_cell.subprocess, "run", lambda *_, **__: result)
+    result = subprocess.CompletedProcess([], 0)
+    first_cell.install(locked)
+    assert capsys.readouterr().out == f"Installing tensorflow=={locked}\n"
+
+
+@pytest.mark.parametrize("found", [["2.19.0"], []])
+def test_another_tensorflow_is_mentioned(found, monkeypatch, capsys):
+    versions = [SimpleNamespace(version=version) for version in found]
+    monkeypatch.setattr(first_cell.metadata, "distributions", lambda name: iter(versions))
+    first_cell.install("2.21.0")
+    (found,) = found or ["another build"]
+    assert capsys.readouterr().out == (
+        f"TensorFlow is {found} here, not 2.21.0: the last digits may differ.\n"
+    )
+
+
+def test_an_old_python_is_refused(source, run_first, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr(sys, "version", "3.10.12 (main)")
+    with pytest.raises(SystemExit) as error:
+        run_first(source)
+    assert one_line(error) == "This needs Python 3.11 or newer, and this is 3.10.12."
+    assert listing(tmp_path) == []
+    # So old a Python can read it, and gets that far.
+    ast.parse(source, feature_version=(3, 7))
