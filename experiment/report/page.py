@@ -77,7 +77,9 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
         ],
         "bench": [
             drawn(
-                partial(speed.draw_steps, programs=bench["ms_per_step"]), 3.6, "ms of each program"
+                partial(speed.draw_steps, programs=bench["ms_per_step"]),
+                0.22 * len(bench["ms_per_step"]) + 0.8,
+                "ms of each program",
             ),
             drawn(partial(speed.draw_growth, growth=bench["growth"]), 3, "ms against the width"),
         ],

@@ -31,7 +31,7 @@ def power(by: str, ms_per_step: dict[str, float]) -> float:
 
 
 # It is no floor for programs that rewrite the matrices less often.
-LABELS = {"BLAS floor": "BLAS, rewriting\nevery step", "limit": "reading the matrices"}
+LABELS = {"BLAS floor": "BLAS, every step", "limit": "reading the matrices"}
 
 
 def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
@@ -102,7 +102,7 @@ def summary(report: dict[str, Any]) -> str:
 
 def write(results: Path, report: dict[str, Any]) -> str:
     """Writes the table and the picture of what was measured; returns the table."""
-    with drawing(results / "bench", 9.5, 7.5) as figure:
+    with drawing(results / "bench", 9.5, 8.5) as figure:
         left, right = figure.subplots(1, 2)
         draw_steps(left, report["ms_per_step"])
         draw_growth(right, report["growth"])
