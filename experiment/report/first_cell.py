@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
 # What the notebook imports, and what pip knows it as.
@@ -68,12 +67,16 @@ def install(locked: str) -> None:
     missing = [named[name] for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print("Installing", *missing, flush=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        result = subprocess.run([*pip, *missing], capture_output=True, text=True)
+        # Without what could follow the reason if it fails: a notice, or the end of a colour.
+        quiet = ["--quiet", "--disable-pip-version-check", "--no-color"]
+        pip = [sys.executable, "-m", "pip", "install", *quiet, *missing]
+        result = subprocess.run(pip, capture_output=True, text=True)
         if result.returncode:
             reason = "".join(result.stderr.splitlines()[-1:])
             raise SystemExit(f"pip cannot install {', '.join(missing)}: {reason}")
         importlib.invalidate_caches()
+    from importlib import metadata  # which Python 3.7 does not have
+
     # A build such as tensorflow-cpu goes by another name.
     versions = (each.version for each in metadata.distributions(name="tensorflow"))
     found = next(versions, "another build")

@@ -1,6 +1,7 @@
 """The notebook in one file: run as it is in an empty folder, refused when it is damaged."""
 
 import ast
+import importlib
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +23,7 @@ from nbclient import NotebookClient
 from experiment.report import colab, first_cell
 
 EPOCHS = 2
+TENSORFLOW = metadata.version("tensorflow")
 # What each kernel does before anything else: it refuses to talk to other machines.
 OFFLINE = """
 import sys
@@ -279,13 +282,14 @@ def test_when_it_is_interrupted_there_is_no_half_a_folder(source, run_first, tmp
 
 def test_what_is_missing_is_installed(tmp_path, monkeypatch, capfd):
     # To where it does no harm, from a folder that holds all there is.
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels do
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "installed"))
     monkeypatch.syspath_prepend(tmp_path / "installed")
     monkeypatch.setitem(first_cell.NEEDED, "missing_one", "missing-one")
     with pytest.raises(SystemExit) as error:
-        first_cell.install("2.21.0")
+        first_cell.install(TENSORFLOW)
     assert one_line(error) == (
         "pip cannot install missing-one: ERROR: No matching distribution found for missing-one"
     )
@@ -295,14 +299,14 @@ def test_what_is_missing_is_installed(tmp_path, monkeypatch, capfd):
         wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: missing-one\nVersion: 1")
         wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
         wheel.writestr(f"{about}/RECORD", "")
-    first_cell.install("2.21.0")
+    first_cell.install(TENSORFLOW)
     assert __import__("missing_one").here
-    first_cell.install("2.21.0")
+    first_cell.install(TENSORFLOW)
     assert capfd.readouterr() == ("Installing missing-one\n" * 2, "")
 
 
 def test_tensorflow_is_asked_for_in_the_locked_version(source, monkeypatch, capsys):
-    (locked,) = re.findall(r'"(2[.0-9]+)"\)$', source)
+    (locked,) = re.findall(r'"([.0-9]+)"\)$', source)
     assert f"\ntensorflow=={locked} " in (PROJECT / "requirements.txt").read_text()
     monkeypatch.setattr(first_cell, "NEEDED", {"tensorflow": "tensorflow"})
     monkeypatch.setattr(first_cell.importlib.util, "find_spec", lambda name: None)
@@ -315,20 +319,22 @@ def test_tensorflow_is_asked_for_in_the_locked_version(source, monkeypatch, caps
 @pytest.mark.parametrize("found", [["2.19.0"], []])
 def test_another_tensorflow_is_mentioned(found, monkeypatch, capsys):
     versions = [SimpleNamespace(version=version) for version in found]
-    monkeypatch.setattr(first_cell.metadata, "distributions", lambda name: iter(versions))
-    first_cell.install("2.21.0")
+    monkeypatch.setattr(metadata, "distributions", lambda name: iter(versions))
+    first_cell.install(TENSORFLOW)
     (found,) = found or ["another build"]
     assert capsys.readouterr().out == (
-        f"TensorFlow is {found} here, not 2.21.0: the last digits may differ.\n"
+        f"TensorFlow is {found} here, not {TENSORFLOW}: the last digits may differ.\n"
     )
 
 
 def test_an_old_python_is_refused(source, run_first, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 10, 12))
     monkeypatch.setattr(sys, "version", "3.10.12 (main)")
+    # Before anything else: neither this module nor some syntax is in older ones.
+    monkeypatch.delattr(importlib, "metadata")
+    monkeypatch.setitem(sys.modules, "importlib.metadata", None)
     with pytest.raises(SystemExit) as error:
         run_first(source)
     assert one_line(error) == "This needs Python 3.11 or newer, and this is 3.10.12."
     assert listing(tmp_path) == []
-    # So old a Python can read it, and gets that far.
     ast.parse(source, feature_version=(3, 7))
