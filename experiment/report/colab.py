@@ -31,7 +31,8 @@ PACKED = (
     "presets/**/*.toml",
     "results/bench.json",
     "results/faults.md",
-    "results/timeline.*",
+    "results/timeline.csv",
+    "results/timeline.md",
     "results/studies/*/runs.jsonl",
     "traces/*.*",
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 # What the notebook imports, and what pip knows it as.
 NEEDED = {
     "absl": "absl-py",
+    "filelock": "filelock",
     "ipywidgets": "ipywidgets",
     "matplotlib": "matplotlib",
     "numpy": "numpy",
