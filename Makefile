@@ -16,6 +16,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Wheels only, so that nothing is run to install it.
+PIP := -m pip install --quiet --disable-pip-version-check --only-binary :all:
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
@@ -93,15 +95,15 @@ $(VENV)/.ready: requirements.txt
 		"TensorFlow 2.21 needs Python 3.11 to 3.13, and this is " + sys.version.split()[0] + \
 		": call make with PYTHON=python3.12, for example")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python $(PIP) --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.ready-look: requirements-look.txt $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python $(PIP) --require-hashes -r $<
 	@touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	$(BIN)/python $(PIP) --require-hashes -r $<
 	@touch $@
 
 # For make bench; TORCH_INDEX is the address of PyTorch's wheels for processors, where pip is not set
@@ -109,7 +111,7 @@ $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 $(VENV)/peers/.ready: $(VENV)/.ready
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip install --quiet --upgrade pip
-	$(VENV)/peers/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 \
+	$(VENV)/peers/bin/python $(PIP) --retries 1 \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --group peers
 	@touch $@
 

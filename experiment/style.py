@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
@@ -21,9 +22,9 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    # Names of parts of a file would be drawn at random.
-    "svg.hashsalt": "results",
 }
+# Of an SVG; what is scaled is left alone.
+COORDINATES = re.compile(r'( (?:d|x|y|width|height)="|translate\()([^")]*)')
 # On a page the colours are those of its light or its dark scheme, under these names.
 ON_A_PAGE = {
     BLUE: "--blue",
@@ -49,7 +50,36 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         # Without date and version, so that the files are the same from run to run.
         figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
         figure.set_layout_engine("none")  # All stays in its place, which took half of the time.
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Creator": None})
+        path.with_suffix(".svg").write_text(svg(figure, "n"))
+
+
+def svg(figure: Figure, name: str, **options: Any) -> str:
+    """A figure as an SVG that is the same from every processor.
+
+    Their last digits differ, and Matplotlib names parts by a hash of theirs. So coordinates are
+    rounded to a hundredth of a point, and names are numbers.
+
+    Args:
+        figure: drawn.
+        name: what the names of its parts begin with.
+        options: of `savefig`.
+    """
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(file, format="svg", metadata=nothing, **options)
+    text = COORDINATES.sub(
+        lambda part: part[1] + re.sub(r"\d+\.\d+", _hundredths, part[2]), file.getvalue()
+    )
+    used = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]*)', text))
+    names = {old: f"{name}{number}" for number, old in enumerate(used)}
+    text = re.sub(
+        r' id="([^"]*)"', lambda old: f' id="{names[old[1]]}"' if old[1] in names else "", text
+    )
+    return re.sub(r'(href="|url\()#([^")]*)', lambda use: f"{use[1]}#{names[use[2]]}", text)
+
+
+def _hundredths(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def inline(draw: Callable[[Figure], None], width: float, height: float, label: str) -> str:
@@ -61,19 +91,13 @@ def inline(draw: Callable[[Figure], None], width: float, height: float, label: s
         height: inches.
         label: what it shows, for those who do not see it; no other on the page has the same.
     """
-    # The parts that have names must have others than those of other drawings.
-    style = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": label, "font.size": 11}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context({**STYLE, "svg.fonttype": "none", "font.size": 11}):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
-        file = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-    text = file.getvalue()
+        # Its names must be others than those of other drawings.
+        text = svg(figure, f"n{zlib.crc32(label.encode())}-", transparent=True)
     view_box = re.findall(r'viewBox="[^"]*"', text)[0]
     text = text[text.index("<defs>") :]
-    used = set(re.findall(r"#(\w+)", text))
-    text = re.sub(r' id="([^"]*)"', lambda name: name[0] if name[1] in used else "", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 system-ui, sans-serif", text)
     for color, name in ON_A_PAGE.items():
         text = text.replace(color.lower(), f"var({name})")

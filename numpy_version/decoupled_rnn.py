@@ -88,7 +88,10 @@ def step(x: Array, y: float, w: Weights, rates: Rates, recurrent_update: str) ->
     Returns:
         The cost, ½(p − y)². Source: docs/experiment.md §3, `ordered`, whose steps the numbers are.
     """
-    product = np.inner if recurrent_update == "inner" else np.outer
+
+    def product(a: Array, b: Array) -> Array:
+        return np.asarray(np.inner(a, b) if recurrent_update == "inner" else np.outer(a, b))
+
     # 1.
     a_1 = time_box(x, w.h_0, w)
     # 2.
