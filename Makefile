@@ -37,7 +37,7 @@ faults: setup-dev
 	$(BIN)/python -m experiment.report.readme
 
 tensorboard: setup-look
-	@find results -name '*tfevents*' | grep -q . || \
+	@find results -name '*tfevents*' -not -path 'results/tensorboard/*' | grep -q . || \
 		echo "No run in results/ has anything to show yet: call $(BIN)/python reproduce.py --tensorboard"
 	@$(BIN)/python -m experiment.report.layout
 	$(BIN)/tensorboard --logdir results --host localhost

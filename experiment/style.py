@@ -54,10 +54,10 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
 
 
 def svg(figure: Figure, name: str, **options: Any) -> str:
-    """A figure as an SVG that is the same from every processor.
+    """A figure as an SVG in which the last digits do not show, which differ between processors.
 
-    Their last digits differ, and Matplotlib names parts by a hash of theirs. So coordinates are
-    rounded to a hundredth of a point, and names are numbers.
+    Coordinates are rounded to a hundredth of a point. Matplotlib names parts by a hash of all their
+    digits; here names are numbers.
 
     Args:
         figure: drawn.
@@ -68,7 +68,7 @@ def svg(figure: Figure, name: str, **options: Any) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     figure.savefig(file, format="svg", metadata=nothing, **options)
     text = COORDINATES.sub(
-        lambda part: part[1] + re.sub(r"\d+\.\d+", _hundredths, part[2]), file.getvalue()
+        lambda part: part[1] + re.sub(r"-?\d+\.\d+", _hundredths, part[2]), file.getvalue()
     )
     used = dict.fromkeys(re.findall(r'(?:href="|url\()#([^")]*)', text))
     names = {old: f"{name}{number}" for number, old in enumerate(used)}
@@ -79,7 +79,7 @@ def svg(figure: Figure, name: str, **options: Any) -> str:
 
 
 def _hundredths(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+    return f"{round(float(number[0]), 2) + 0:.2f}".rstrip("0").rstrip(".")  # + 0: no minus zero
 
 
 def inline(draw: Callable[[Figure], None], width: float, height: float, label: str) -> str:

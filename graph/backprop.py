@@ -267,13 +267,15 @@ def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weight
     with tf.name_scope("time_box_2"):
         v = d_time_box(t_2, box_2)  # v = t₂ ⊙ (1 − a₂²)
         t_1 = d_hidden_state(v, weights.w_rec)  # t₁ = v·Wrecᵀ
+        x_v, h_1_v = outer(x, v), outer(h_1, v)
     with tf.name_scope("time_box_1"):
         u = d_time_box(t_1, box_1)  # u = t₁ ⊙ (1 − a₁²)
         t_0 = d_hidden_state(u, weights.w_rec)  # t₀ = u·Wrecᵀ
+        x_u, h_0_u = outer(x, u), outer(h_0, u, after=t_0)
     return Gradients(
         h_0=t_0,
-        w_x=tf.add(outer(x, u), outer(x, v)),  # xᵀu + xᵀv
-        w_rec=tf.add(outer(h_0, u, after=t_0), outer(h_1, v)),  # h₀ᵀu + h₁ᵀv
+        w_x=tf.add(x_u, x_v),  # xᵀu + xᵀv
+        w_rec=tf.add(h_0_u, h_1_v),  # h₀ᵀu + h₁ᵀv
         w_fc=w_fc,
     )
 

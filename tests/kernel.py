@@ -8,19 +8,20 @@ def read(path):
     return nbformat.read(path, as_version=4)
 
 
-def execute(notebook, folder, timeout=300):
+def execute(notebook, folder, timeout=300, **options):
+    """Runs it in this folder; `options` are of the kernel."""
     resources = {"metadata": {"path": folder}}
-    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources).execute()
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=resources)
+    client.execute(**options)
 
 
-def executed(path, parameters, last_cell):
+def executed(path, parameters, last_cell, **options):
     """The notebook after a run with these parameters and one more cell, whose id is "last"."""
     notebook = read(path)
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            cell.source = parameters
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    cell.source = parameters
     notebook.cells.append(nbformat.v4.new_code_cell(last_cell, id="last"))
-    execute(notebook, path.parent)
+    execute(notebook, path.parent, **options)
     return notebook
 
 

@@ -154,6 +154,15 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
         assert percent == pytest.approx([100 * own, 100 * before], abs=0.15)
 
 
+@pytest.mark.parametrize("name", ["timeline", "faults"])
+def test_the_tables_that_it_shows_are_those_in_results(name):
+    (cell,) = (cell for cell in read(PATH).cells if cell.id == name)
+    shown = [
+        output.data["text/markdown"] for output in cell.outputs if "text/markdown" in output.data
+    ]
+    assert shown == [(PROJECT / "results" / f"{name}.md").read_text()]
+
+
 def rows_of(study):
     """The first table of a study: cells, by the experiment."""
     table = (PROJECT / "results" / "studies" / study / "table.md").read_text().split("\n\n")[0]

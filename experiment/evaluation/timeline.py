@@ -18,8 +18,8 @@ from experiment.training import mnist, session
 from experiment.training.build import build
 
 WARM_UP, STEPS = 50, 300
-# What computes nothing, as the tracer writes it: constants, and a variable's content handed on.
-NOTHING = re.compile(r" = (Const|VarHandleOp|ReadVariableOp)\(")
+# What computes nothing: constants, a variable's content handed on, and a mere point in the order.
+NOTHING = {"Const", "VarHandleOp", "ReadVariableOp", "NoOp"}
 FORWARD = {"time_box_1/": "time box 1", "time_box_2/": "time box 2", "readout/": "readout"}
 BACK = {
     "readout/": "back through the readout",
@@ -32,9 +32,10 @@ def _below(scope: str, boxes: dict[str, str]) -> dict[str, str]:
     return {f"{scope}/{name}": box for name, box in boxes.items()}
 
 
+Ways = dict[str, tuple[Settings, dict[str, str]]]
 # The same network, trained in three ways: the settings of each, and the boxes of its step in order,
 # each by what the names of its operations begin with; the first that fits counts.
-WAYS = {
+WAYS: Ways = {
     "synthetic gradients": (
         Settings(wiring="connected", engine="feed"),
         _below(
@@ -57,7 +58,8 @@ WAYS = {
         | _below("manual_back_propagation", BACK)
         | {
             "manual_back_propagation/update_readout/": "readout learns",
-            "manual_back_propagation/": "time boxes learn",
+            "manual_back_propagation/Add": "time boxes learn",
+            "manual_back_propagation/update_time_boxes/": "time boxes learn",
         },
     ),
     "automatic differentiation": (
@@ -67,7 +69,8 @@ WAYS = {
         | _below("automatic_differentiation/gradients", BACK)
         | {
             "automatic_differentiation/GradientDescent/update_weights/w_fc/": "readout learns",
-            "automatic_differentiation/": "time boxes learn",
+            "automatic_differentiation/gradients/AddN": "time boxes learn",
+            "automatic_differentiation/GradientDescent/": "time boxes learn",
         },
     ),
 }
@@ -83,7 +86,8 @@ class Update(NamedTuple):
         products: the matrix products that come before it; the outer product that it adds is one.
         total: all matrix products of the step.
         chain: the longest chain of them, each of which waits for the one before.
-        after: the boxes, other than its own, that they belong to, in order.
+        after: the boxes, other than its own, that it waits for: for a product in it or, of one that
+            learns, for its update.
     """
 
     name: str
@@ -94,10 +98,39 @@ class Update(NamedTuple):
     chain: int
     after: tuple[str, ...]
 
+    def said(self) -> str:
+        """What it waits for, in a few words."""
+        ahead = [box for box in FORWARD.values() if box in self.after]
+        back = [box for box in BACK.values() if box in self.after]
+        learned = [f"{box} learns" in self.after for box in ahead]
+        boxes = [
+            f"{box.removeprefix('time ')}{' + update' if updated else ''}"
+            for box, updated in zip(ahead, learned, strict=True)
+        ]
+        return ", ".join(
+            [
+                *(["all boxes"] if len(ahead) == len(FORWARD) and not any(learned) else boxes),
+                *(["there and back"] if len(back) == len(BACK) else back),
+            ]
+        )
 
-def box_of(boxes: dict[str, str], operation: str) -> str | None:
-    """The box that an operation belongs to by its name, if it is one of a step's."""
-    return next((box for start, box in boxes.items() if operation.startswith(start)), None)
+
+def box_of(boxes: dict[str, str], operation: tf.Operation) -> str | None:
+    """The box that an operation belongs to by its name, if it is one of a step's.
+
+    Of two that compute the same, a time box's tanh and the one in its derivative, TensorFlow runs
+    only one, by either's name: it belongs where its input does.
+    """
+    if operation.type in ("Tanh", "Sigmoid"):
+        operation = operation.inputs[0].op
+    return next((box for start, box in boxes.items() if operation.name.startswith(start)), None)
+
+
+def kind_of(box: str) -> str:
+    """What a box does: "forward", "back" or "learn"."""
+    if box in FORWARD.values():
+        return "forward"
+    return "back" if box in BACK.values() else "learn"
 
 
 def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[Update]:
@@ -115,23 +148,28 @@ def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[U
         longest = max((chain[parent] for parent in parents), default=0)
         chain[operation] = longest + (operation.type == "MatMul")
 
+    def weight(operation: tf.Operation) -> str | None:
+        """The weight that an operation changes: it takes its handle, and gives nothing on."""
+        names = [each.op.name for each in operation.inputs if each.op.type == "VarHandleOp"]
+        changes = names and not operation.outputs and names[0] != "weights/hidden_states"
+        return names[0].removeprefix("weights/") if changes else None
+
     order = list(dict.fromkeys(boxes.values()))
     total = sum(operation.type == "MatMul" for operation in operations)
     found = []
     for operation in operations:
-        # What writes a variable takes its handle and gives nothing on.
-        handles = [tensor.op.name for tensor in operation.inputs if tensor.op.type == "VarHandleOp"]
-        if operation.outputs or not handles or handles == ["weights/hidden_states"]:
+        changed = weight(operation)
+        if changed is None:
             continue
         visit(operation)
-        products = [other for other in before[operation] if other.type == "MatMul"]
-        own = box_of(boxes, operation.name)
+        own = box_of(boxes, operation)
         assert own is not None, operation.name
-        others = {box_of(boxes, product.name) for product in products} - {own}
-        after = tuple(box for box in order if box in others)
-        weight = handles[0].removeprefix("weights/")
+        products = [other for other in before[operation] if other.type == "MatMul"]
+        waits = {box for other in products if kind_of(box := str(box_of(boxes, other))) != "learn"}
+        waits |= {str(box_of(boxes, other)) for other in before[operation] if weight(other)}
+        after = tuple(box for box in order if box in waits - {own})
         numbers = len(products), total, chain[operation]
-        found.append(Update(operation.name, own, weight, *numbers, after))
+        found.append(Update(operation.name, own, changed, *numbers, after))
     return sorted(found, key=lambda update: (order.index(update.box), update.weight))
 
 
@@ -170,46 +208,48 @@ class Step(NamedTuple):
     times: dict[str, tuple[float, float]]
 
 
-def trace() -> dict[str, Step]:
-    """A step of each of `WAYS`, an image a `Session.run`: medians of `STEPS`, the ways in turn."""
-    images, labels = mnist.split(mnist.load(Settings.data_dir), Settings()).train
+def trace(ways: Ways, steps: int) -> dict[str, Step]:
+    """A step of each way, an image a `Session.run`.
+
+    Args:
+        ways: as `WAYS`, taken in turn.
+        steps: how many, after some to warm up; their median counts.
+    """
+    split = mnist.split(mnist.load(Settings.data_dir), Settings())
     traced = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
     operations: dict[str, list[tf.Operation]] = {}
-    spans: dict[str, dict[str, list[list[float]]]] = {way: defaultdict(list) for way in WAYS}
+    spans: dict[str, dict[str, list[list[float]]]] = {way: defaultdict(list) for way in ways}
     with contextlib.ExitStack() as stack:
         running = {}
-        for way, (settings, _) in WAYS.items():
+        for way, (settings, _) in ways.items():
             graph = build(settings)
             tf_session = session.open_session(graph)
             stack.callback(tf_session.close)
             with graph.graph.as_default():
-                session.initialize(tf_session, graph, settings, mnist.Images(images, labels))
+                session.initialize(tf_session, graph, settings, split.train)
             running[way] = graph, tf_session
-        for step in range(-WARM_UP, STEPS):
-            i = step % len(labels)
+        for step in range(-WARM_UP, steps):
+            i = step % len(split.train.y)
             for way, (graph, tf_session) in running.items():
                 fetches = [graph.cost, graph.train]
-                feed = {graph.x: images[i : i + 1], graph.y: [[labels[i]]]}
+                feed = {graph.x: split.train.x[i : i + 1], graph.y: [[split.train.y[i]]]}
                 if step == -WARM_UP:
                     operations[way] = executed(tf_session, fetches, feed)
                 metadata = tf.RunMetadata()
                 tf_session.run(fetches, feed, traced, metadata)
                 (device,) = metadata.step_stats.dev_stats
                 begin = min(node.all_start_nanos for node in device.node_stats)
-                for node in device.node_stats:
-                    if step >= 0 and not NOTHING.search(node.timeline_label):
-                        ends = node.op_start_rel_nanos, node.op_end_rel_nanos
-                        since = node.all_start_nanos - begin
-                        spans[way][node.node_name].append([(since + end) / 1e6 for end in ends])
-    return {
-        way: Step(
-            operations[way],
-            {
-                name: (statistics.median(starts), statistics.median(ends))
-                for name, (starts, ends) in (
-                    (name, zip(*of_all, strict=True)) for name, of_all in spans[way].items()
-                )
-            },
-        )
-        for way in WAYS
+                for node in device.node_stats if step >= 0 else ():
+                    ends = node.op_start_rel_nanos, node.op_end_rel_nanos
+                    since = node.all_start_nanos - begin
+                    spans[way][node.node_name].append([(since + end) / 1e6 for end in ends])
+    medians = {
+        way: {
+            name: (statistics.median(starts), statistics.median(ends))
+            for name, (starts, ends) in (
+                (name, zip(*of_all, strict=True)) for name, of_all in of_way.items()
+            )
+        }
+        for way, of_way in spans.items()
     }
+    return {way: Step(operations[way], medians[way]) for way in ways}

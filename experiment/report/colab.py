@@ -23,6 +23,7 @@ PACKED = (
     "*.py",
     "MNIST_data/*.gz",
     "MNIST_data/README.md",
+    "docs/*.md",
     "experiment/**/*.py",
     "experiment/report/page.*",
     "graph/*.py",
@@ -75,6 +76,9 @@ def notebook() -> str:
     for cell in content["cells"]:
         if cell["cell_type"] == "code":
             cell.update(execution_count=None, outputs=[])
+        cell["source"] = [
+            line.replace("](../", f"]({first_cell.FOLDER}/") for line in cell["source"]
+        ]
     (setup,) = (cell for cell in content["cells"] if cell["id"] == SETUP)
     setup.update(metadata=HIDDEN, source=first_source().splitlines(keepends=True))
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+FOLDER = "decoupled_rnn"
 # What the notebook imports, and what pip knows it as.
 NEEDED = {
     "absl": "absl-py",
@@ -101,7 +102,7 @@ def start(archive: str, digest: str, locked: str) -> Path:
     """
     if sys.version_info < (3, 11):  # noqa: UP036, for this goes where the project is not installed
         raise SystemExit(f"This needs Python 3.11 or newer, and this is {sys.version.split()[0]}.")
-    folder = Path.cwd() / "decoupled_rnn"
+    folder = Path.cwd() / FOLDER
     unpack(archive, digest, folder)
     install(locked)
     sys.path.insert(0, str(folder))

@@ -1,4 +1,4 @@
-"""`python -m experiment.report.layout`: for TensorBoard, the wirings side by side.
+"""`python -m experiment.report.layout`: for TensorBoard, wirings and modes side by side.
 
 Its Custom Scalars then show a chart for each of `CHARTS`, with a line for each run below results/.
 """
@@ -28,7 +28,7 @@ def write(results: Path) -> None:
         layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[f"^{tag}$"]))
         for title, tag in CHARTS.items()
     ]
-    category = layout_pb2.Category(title="The wirings side by side", chart=charts)
+    category = layout_pb2.Category(title="Wirings and modes side by side", chart=charts)
     found = summary.pb(layout_pb2.Layout(category=[category]))
     folder = results / "tensorboard"
     folder.mkdir(exist_ok=True)

@@ -55,7 +55,7 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     assert bench is not None, "make bench writes bench.json"
     said = read_predictions(results / "published-auto", "test")
     steps = timeline.read(results)
-    longest = timeline.longest(steps)
+    extent = timeline.extent_of(steps)
     strip = partial(pictures.draw_strip, images=split.test.x, said=said)
     shown = {
         "strip": [inline(strip, WIDTH, 2, "Seven test images, and what auto mode says of each")],
@@ -72,7 +72,7 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
             for name, draw in pictures.cost_drawings(results).items()
         ],
         "timeline": [
-            drawn(partial(timeline.draw, rows=rows, longest=longest), 5, f"A step, by {way}")
+            drawn(partial(timeline.draw, rows=rows, extent=extent), 5, f"A step, by {way}")
             for way, rows in steps.items()
         ],
         "bench": [

@@ -30,7 +30,7 @@ def power(by: str, ms_per_step: dict[str, float]) -> float:
     return exponent if by == "width" else 1 + exponent  # The steps are as many as the images.
 
 
-# It is no floor for programs that rewrite the matrices less often.
+# `BLAS floor` is no floor for programs that rewrite the matrices less often.
 LABELS = {"BLAS floor": "BLAS, every step", "limit": "reading the matrices"}
 
 

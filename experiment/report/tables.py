@@ -193,5 +193,8 @@ if __name__ == "__main__":
         f"{whole_table(experiments)}\n"
         "0–4 against 5–9, a harder task, on which the time boxes do learn "
         "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
-        f"{whole_table(presets)}"
+        f"{whole_table(presets)}\n"
+        "What a time box waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
+        "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
+        "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
     )

@@ -17,9 +17,8 @@ from experiment.markdown import markdown
 from experiment.settings import RESULTS
 from experiment.style import BLUE, DARK_GREY, VERMILION, drawing
 
-BOXES = ("time box 1", "time box 2", "readout")
-TALLEST = 24.5
-BACK = tuple(f"back through {box}" for box in ("the readout", "time box 2", "time box 1"))
+BAR = 1.4  # How high a bar is with the room around it; a line of text is 1.
+COLORS = {"forward": BLUE, "back": DARK_GREY, "learn": DARK_GREY}
 
 
 class Ran(NamedTuple):
@@ -28,6 +27,7 @@ class Ran(NamedTuple):
     Attributes:
         way: to train.
         box: of the step that it belongs to.
+        kind: of the box: "forward", "back" or "learn".
         operation: its name.
         start_ms, end_ms: from the begin of the step.
         changes: the weight that it changes, if it does.
@@ -36,23 +36,12 @@ class Ran(NamedTuple):
 
     way: str
     box: str
+    kind: str
     operation: str
     start_ms: float
     end_ms: float
     changes: str
     after: str
-
-
-def said(after: Sequence[str]) -> str:
-    """The boxes that an update waits for, in a few words."""
-    ahead = [box for box in after if box in BOXES]
-    back = [box for box in after if box in BACK]
-    return ", ".join(
-        [
-            *(["all boxes"] if len(ahead) == len(BOXES) else ahead),
-            *(["there and back"] if len(back) == len(BACK) else back),
-        ]
-    )
 
 
 def measure() -> tuple[str, list[Ran]]:
@@ -61,26 +50,27 @@ def measure() -> tuple[str, list[Ran]]:
     from experiment.evaluation import timeline
 
     lines, rows = [], []
-    for way, (operations, times) in timeline.trace().items():
+    for way, (operations, times) in timeline.trace(timeline.WAYS, timeline.STEPS).items():
         _, boxes = timeline.WAYS[way]
         updates = timeline.updates(operations, boxes)
-        for same, those in groupby(updates, key=lambda update: (update.box, *update[3:])):
-            box, products, total, chain, after = same
+        for same, those in groupby(updates, key=lambda update: update._replace(name="", weight="")):
             weights = ", ".join(update.weight for update in those)
-            share = f"{products} of {total} ({products / total:.0%})"
-            lines.append((way, weights, box, share, str(chain), said(after)))
-        changes = {update.name: (update.weight, said(update.after)) for update in updates}
-        order = list(dict.fromkeys(boxes.values()))
-        of_way = [
-            Ran(way, box, name, round(start, 4), round(end, 4), *changes.get(name, ("", "")))
-            for name, (start, end) in times.items()
+            share = f"{same.products} of {same.total} ({same.products / same.total:.0%})"
+            lines.append((way, weights, same.box, share, str(same.chain), same.said()))
+        changes = {update.name: (update.weight, update.said()) for update in updates}
+        of_way = []
+        for operation in operations:
+            box = timeline.box_of(boxes, operation)
             # The cost has none, nor what only hands values on.
-            if (box := timeline.box_of(boxes, name)) is not None
-        ]
+            if box is not None and operation.type not in timeline.NOTHING:
+                start, end = (round(ms, 4) for ms in times[operation.name])
+                what = way, box, timeline.kind_of(box), operation.name
+                of_way.append(Ran(*what, start, end, *changes.get(operation.name, ("", ""))))
+        order = list(dict.fromkeys(boxes.values()))
         rows += sorted(of_way, key=lambda row: (order.index(row.box), row.start_ms))
     header = (
         "gradients by", "weights", "changed in", "matrix products before, of all", "in a row",
-        "of these other boxes",
+        "after",
     )  # fmt: skip
     return markdown(header, lines), rows
 
@@ -89,41 +79,55 @@ def read(results: Path) -> dict[str, list[Ran]]:
     """What results/timeline.csv holds, by the way to train."""
     found = defaultdict(list)
     with (results / "timeline.csv").open() as file:
-        for way, box, operation, start, end, *update in list(csv.reader(file))[1:]:
-            found[way].append(Ran(way, box, operation, float(start), float(end), *update))
+        for way, box, kind, operation, start, end, *update in list(csv.reader(file))[1:]:
+            found[way].append(Ran(way, box, kind, operation, float(start), float(end), *update))
     return found
 
 
-def draw(axes: Axes, rows: Sequence[Ran], longest: float) -> None:
+def draw(axes: Axes, rows: Sequence[Ran], extent: tuple[float, float]) -> None:
     """A step, box by box: a bar where it computes, a mark where weights change, and after what.
 
     Args:
         axes: to draw on.
         rows: of one way, box by box.
-        longest: how far the axis goes, ms.
+        extent: of a way that needs the most room, see `extent_of`.
     """
-    y = 0.0  # A line of text is 1 high.
+    y = 0.0
     for box, group in groupby(rows, key=lambda row: row.box):
         ran = list(group)
         bars = [(row.start_ms, row.end_ms - row.start_ms) for row in ran]
         changes = [row for row in ran if row.changes]
-        bar = y + (2.2 if changes else 1.2)
+        bar = y + _lines(ran)
         axes.text(0, y, box, va="top", in_layout=False)
-        axes.broken_barh(bars, (bar, 0.6), color=BLUE if box in BOXES else DARK_GREY)
+        axes.broken_barh(bars, (bar + 0.2, 0.6), color=COLORS[ran[0].kind])
         if changes:
-            text = f"{', '.join(row.changes for row in changes)}: after {changes[-1].after}"
+            text = "; ".join(
+                f"{', '.join(row.changes for row in those)}: after {after}"
+                for after, those in groupby(changes, key=lambda row: row.after)
+            )
             axes.text(0, y + 1, text, va="top", color=VERMILION, in_layout=False)
             marks = [row.end_ms for row in changes]
-            axes.plot(marks, [bar + 0.3] * len(marks), "D", color=VERMILION, clip_on=False)
-        y = bar + 1.2
-    axes.set(xlim=(0, longest), ylim=(TALLEST, 0), xlabel="ms since the step began", yticks=[])
+            axes.plot(marks, [bar + 0.5] * len(marks), "D", color=VERMILION, clip_on=False)
+        y = bar + BAR
+    longest, tallest = extent
+    axes.set(xlim=(0, longest), ylim=(tallest, 0), xlabel="ms since the step began", yticks=[])
     axes.spines["left"].set_visible(False)
     axes.set_title(rows[0].way)
 
 
-def longest(found: dict[str, list[Ran]]) -> float:
-    """How far an axis goes on which every step can be drawn, ms."""
-    return 1.03 * max(row.end_ms for rows in found.values() for row in rows)
+def _lines(ran: Sequence[Ran]) -> int:
+    """How many lines of text a box has."""
+    return 2 if any(row.changes for row in ran) else 1
+
+
+def extent_of(found: dict[str, list[Ran]]) -> tuple[float, float]:
+    """How far axes go on which every step can be drawn: ms, and lines of text."""
+    longest = max(row.end_ms for rows in found.values() for row in rows)
+    tallest = max(
+        sum(_lines(list(ran)) + BAR for _, ran in groupby(rows, key=lambda row: row.box))
+        for rows in found.values()
+    )
+    return 1.03 * longest, tallest
 
 
 if __name__ == "__main__":
@@ -138,4 +142,4 @@ if __name__ == "__main__":
     found = read(RESULTS)
     with drawing(RESULTS / "timeline", 13, 5) as figure:
         for axes, rows in zip(figure.subplots(1, len(found)), found.values(), strict=True):
-            draw(axes, rows, longest(found))
+            draw(axes, rows, extent_of(found))

@@ -34,25 +34,23 @@ EXPECTED = {
         ("time boxes learn", "w_rec"): (10, 6),
         ("time boxes learn", "w_x"): (10, 6),
     },
+    AUTO: {
+        # Five forward, d·Wfcᵀ and h₂ᵀd, for `tf.gradients` ties the two gradients of a product
+        ("readout learns", "w_fc"): (7, 4),
+        # and v·Wrecᵀ with h₁ᵀv, and u·Wrecᵀ with h₀ᵀu, or xᵀv and xᵀu
+        ("time boxes learn", "w_rec"): (11, 6),
+        ("time boxes learn", "w_x"): (11, 6),
+    },
 }
-TOTALS = {SYNTHETIC: 16, TRUE: 13}
+TOTALS = {SYNTHETIC: 16, TRUE: 13, AUTO: 13}
 
 
 @pytest.fixture(scope="module")
 def steps():
     """A step of each way, and of the first in the wiring `ordered`."""
-    ordered = (
-        "ordered",
-        (
-            dataclasses.replace(timeline.WAYS[SYNTHETIC][0], wiring="ordered"),
-            timeline.WAYS[SYNTHETIC][1],
-        ),
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "WAYS", timeline.WAYS | dict([ordered]))
-        patch.setattr(timeline, "WARM_UP", 2)
-        patch.setattr(timeline, "STEPS", 1)
-        return timeline.trace()
+    settings, boxes = timeline.WAYS[SYNTHETIC]
+    ordered = dataclasses.replace(settings, wiring="ordered"), boxes
+    return timeline.trace(timeline.WAYS | {"ordered": ordered}, 1)
 
 
 def found(way, steps):
@@ -104,7 +102,7 @@ def test_otherwise_it_waits_for_all_of_time_box_2_and_the_readout(way, steps):
     (learns_1, _, before_1), (learns_2, _, before_2) = found(way, steps)[-2:]
     assert (learns_1.weight, learns_2.weight) == ("w_rec", "w_x")
     assert forward <= before_1 & before_2
-    assert set(report.BACK) <= set(learns_1.after) & set(learns_2.after)
+    assert set(timeline.BACK.values()) <= set(learns_1.after) & set(learns_2.after)
 
 
 @pytest.mark.parametrize("way", timeline.WAYS)
@@ -117,7 +115,8 @@ def test_the_tracer_agrees_with_the_graph(way, steps):
 
 
 def test_the_committed_files_are_of_this_graph(steps, monkeypatch):
-    monkeypatch.setattr(timeline, "trace", lambda: {way: steps[way] for way in timeline.WAYS})
+    found = {way: steps[way] for way in timeline.WAYS}
+    monkeypatch.setattr(timeline, "trace", lambda ways, steps: found)
     table, rows = report.measure()
     assert table == (PROJECT / "results" / "timeline.md").read_text()
     committed = report.read(PROJECT / "results")
@@ -129,7 +128,29 @@ def test_the_committed_files_are_of_this_graph(steps, monkeypatch):
     assert untimed(rows) == set().union(*map(untimed, committed.values()))
 
 
+@pytest.mark.parametrize("way", timeline.WAYS)
+def test_what_it_is_said_to_wait_for_has_a_product_or_an_update_before_it(way, steps):
+    _, boxes = timeline.WAYS[way]
+    for update, _, before in found(way, steps):
+        for box in set(boxes.values()) - {update.box}:
+            inside = [op for op in before if timeline.box_of(boxes, op) == box]
+            waits = [op for op in inside if op.type in (WRITES if "learn" in box else {"MatMul"})]
+            hidden = [op for op in waits if op.inputs[0].op.name == "weights/hidden_states"]
+            assert (box in update.after) == (len(waits) > len(hidden)), (update.name, box)
+
+
 def test_a_wait_in_a_few_words():
-    assert report.said(["time box 1", "time box 1 learns"]) == "time box 1"
-    assert report.said([*report.BOXES, *report.BACK]) == "all boxes, there and back"
-    assert report.said([*report.BOXES, report.BACK[0]]) == "all boxes, back through the readout"
+    def said(*after):
+        return timeline.Update("", "", "", 0, 0, 0, after).said()
+
+    ahead, back = timeline.FORWARD.values(), timeline.BACK.values()
+    assert said("time box 1") == "box 1"
+    assert said("time box 1", "time box 1 learns", "time box 2") == "box 1 + update, box 2"
+    assert said(*ahead, *back) == "all boxes, there and back"
+    assert said(*ahead, "back through the readout") == "all boxes, back through the readout"
+
+
+def test_a_merged_tanh_belongs_to_the_box_that_it_is_of(steps):
+    _, boxes = timeline.WAYS[TRUE]
+    tanh = [op for op in steps[TRUE].operations if op.type == "Tanh"]
+    assert {timeline.box_of(boxes, op) for op in tanh} == {"time box 1", "time box 2"}

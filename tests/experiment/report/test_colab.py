@@ -13,12 +13,12 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
+import kernel
 import nbformat
 import numpy as np
 import pytest
 from conftest import PROJECT
 from IPython.core.inputtransformer2 import TransformerManager
-from nbclient import NotebookClient
 
 from experiment.report import colab, first_cell
 
@@ -68,16 +68,13 @@ def source(text):
     return first_code(nbformat.reads(text, as_version=4)).source
 
 
-def execute(notebook, folder, offline):
-    """Runs a notebook in a clean kernel, whose current folder and whose settings are these."""
-    startup = offline / "profile_default" / "startup"
+def offline(folder):
+    """The environment of a kernel that refuses to talk to other machines; it keeps files there."""
+    startup = folder / "profile_default" / "startup"
     startup.mkdir(parents=True, exist_ok=True)
     (startup / "offline.py").write_text(OFFLINE)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"PIP_NO_INDEX": "1", "IPYTHONDIR": str(offline)}
-    resources = {"metadata": {"path": folder}}
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)
-    client.execute(env=environment)
+    return environment | {"PIP_NO_INDEX": "1", "IPYTHONDIR": str(folder)}
 
 
 def listing(folder):
@@ -91,18 +88,12 @@ def printed(cell):
 @pytest.fixture(scope="module")
 def executed(text, tmp_path_factory):
     """The file, alone in a folder, run from the top to the bottom; and what came of it."""
-    folder, offline = tmp_path_factory.mktemp("empty"), tmp_path_factory.mktemp("offline")
+    folder, env = tmp_path_factory.mktemp("empty"), offline(tmp_path_factory.mktemp("offline"))
     path = folder / colab.FILE.name
     path.write_text(text)
-    notebook = nbformat.read(path, as_version=4)
     # The one change to it: 100 epochs would take minutes.
-    (parameters,) = (
-        cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])
-    )
-    parameters.source = f"EPOCHS = {EPOCHS}"
-    notebook.cells.append(nbformat.v4.new_code_cell(LAST_CELL, id="last"))
-    execute(notebook, folder, offline)
-    return folder, offline, notebook, json.loads(printed(notebook.cells[-1]))
+    notebook = kernel.executed(path, f"EPOCHS = {EPOCHS}", LAST_CELL, env=env)
+    return folder, env, notebook, json.loads(printed(notebook.cells[-1]))
 
 
 def test_the_file_alone_runs_from_the_top(executed, recorded):
@@ -152,14 +143,14 @@ def test_it_installs_what_it_imports_and_no_more(executed):
 
 
 def test_a_second_kernel_takes_what_is_unpacked(executed):
-    folder, offline, notebook, _ = executed
+    folder, env, notebook, _ = executed
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}
     again = nbformat.v4.new_notebook(metadata=notebook.metadata)
     again.cells = [
         nbformat.v4.new_code_cell(first_code(notebook).source),
         nbformat.v4.new_code_cell("import reproduce\nprint(reproduce.__file__)"),
     ]
-    execute(again, folder, offline)
+    kernel.execute(again, folder, env=env)
     assert printed(again.cells[0]) == ""
     assert printed(again.cells[1]) == f"{folder / 'decoupled_rnn' / 'reproduce.py'}\n"
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
@@ -182,7 +173,9 @@ def test_but_for_its_first_cell_it_is_the_notebook(text):
     assert first_code(made).id == first_code(kept).id == colab.SETUP
     for cell, original in zip(made.cells, kept.cells, strict=True):
         assert cell.id == original.id
-        assert cell.source == original.source or cell.id == colab.SETUP
+        # Links from the folder of notebooks lead there from beside what is unpacked.
+        source = original.source.replace("](../", "](decoupled_rnn/")
+        assert cell.source == source or cell.id == colab.SETUP
         assert not cell.get("outputs")
     assert str(PROJECT) not in text
 
@@ -199,6 +192,7 @@ def test_the_packed_files_are_those_that_git_has():
         if Path(name).parts[0] in rooms
         or ("/" not in name and name.endswith(".py"))
         or name in ("results/bench.json", "results/faults.md")
+        or re.fullmatch(r"docs/.*\.md", name)
         or re.fullmatch(r"results/(timeline\.(csv|md)|studies/[^/]*/runs\.jsonl)", name)
     ]
     with zipfile.ZipFile(io.BytesIO(colab.archive())) as packed:
