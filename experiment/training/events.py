@@ -122,8 +122,13 @@ def _cannot_write() -> Iterator[None]:
 
 
 def _scalar(tag: str, value: float | np.floating) -> tf.Summary.Value:
-    about = tf.SummaryMetadata(summary_description=ABOUT[tag.partition("/")[0]])
-    return tf.Summary.Value(tag=tag, simple_value=value, metadata=about)
+    # As a tensor: of a `simple_value` TensorBoard drops what is said about it.
+    about = tf.SummaryMetadata(
+        summary_description=ABOUT[tag.partition("/")[0]],
+        plugin_data=tf.SummaryMetadata.PluginData(plugin_name="scalars"),
+    )
+    tensor = tf.make_tensor_proto(value, tf.float32)
+    return tf.Summary.Value(tag=tag, tensor=tensor, metadata=about)
 
 
 def _histogram(tag: str, value: npt.NDArray[np.floating]) -> tf.Summary.Value:

@@ -63,7 +63,7 @@ def read(folder):
 
 
 def scalars(tags, name):
-    return {epoch: value.simple_value for epoch, value in tags[name].items()}
+    return {epoch: float(tf.make_ndarray(value.tensor)) for epoch, value in tags[name].items()}
 
 
 def costs(folder):
@@ -249,7 +249,7 @@ def test_tensorboard_shows_it(server, folder):
     assert json.loads(get("data/runs")) == [of_layout, run]
     _, tags = read(folder)
     shown = json.loads(get("data/plugin/scalars/tags"))[run].keys()
-    assert shown == {name for name in tags if tags[name][3].HasField("simple_value")}
+    assert shown == {name for name in tags if tags[name][3].HasField("tensor")}
     assert len(shown) == 1 + len(QUALITY) + 2 * 6
     points = json.loads(get(f"data/plugin/scalars/scalars?run={run}&tag=cost_per_epoch"))
     assert {step: value for _, step, value in points} == pytest.approx(costs(folder), rel=1e-6)
