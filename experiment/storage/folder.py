@@ -184,10 +184,10 @@ def remove(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all; then it is on the disk."""
+    """Writes a text, in UTF-8, whole or not at all; then it is on the disk."""
     new = path.with_name(f".{path.name}.new")
     remove(new)  # If it is a link, what it points to is not to be written.
-    new.write_text(text)
+    new.write_text(text, "utf-8")
     flush_entry(new)
     new.replace(path)
     flush_entry(path.parent)
