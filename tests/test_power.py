@@ -17,6 +17,7 @@ from test_nothing_lost import NAME, tried
 
 from experiment.settings import Settings
 from experiment.storage.checkpoint import Checkpoints
+from experiment.storage.folder import replacing
 from experiment.studies import runs
 from experiment.training import mnist
 
@@ -227,6 +228,38 @@ def test_a_study_goes_on(tmp_path, pytestconfig, tried):
         f"after each of {len(operations)} operations on files: {len(states)} states, none lost; "
         f"gone on from {count} of {len(every)} kinds",
     )
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two"])
+def test_a_folder_is_replaced(exchange, tmp_path):
+    power.skip_without_strace()
+    root = (tmp_path / "disk").resolve()
+    former, new = ({"one": text, "other": text} for text in (b"former", b"new"))
+    (root / "run").mkdir(parents=True)
+    power.build(former, root / "run")
+    disk = power.Disk(root)
+    program = (
+        "import sys; from pathlib import Path; from experiment.storage import folder\n"
+        "from experiment.storage.interruption import Signals\n"
+        f"if not {exchange}: folder._exchange = lambda one, other: False\n"
+        "with folder.replacing(Path(sys.argv[1]), Signals(), {'one', 'other'}) as new:\n"
+        "    for name in ('one', 'other'): (new / name).write_text('new')\n"
+    )
+    command = [sys.executable, "-c", program, str(root / "run")]
+    operations = power.record(command, root, tmp_path / "log")
+    states = power.cuts(disk, operations, lambda files: power.below(files, "run") == new)
+    assert disk.now() == power.files_of(root)
+    for number, (state, promised) in enumerate(states.items()):
+        disk = tmp_path / str(number)
+        disk.mkdir()
+        power.build(dict(state), disk)
+        # The next run clears up, and fails.
+        with pytest.raises(ZeroDivisionError), replacing(disk / "run", None, former):
+            raise ZeroDivisionError
+        found = power.files_of(disk / "run")
+        assert found == new or (found == former and not promised)
+        assert [path.name for path in disk.iterdir()] == ["run"]
+    assert len(states) > len(operations)
 
 
 @pytest.mark.parametrize(
