@@ -4,7 +4,8 @@
 # make studies      do what is missing of the studies, over many seeds (from nothing: an hour)
 # make bench        measure speed and memory
 # make test         run every test
-# make faults       kill runs, damage files, fill disks: is anything lost? (half an hour)
+# make faults       kill runs, cut the power, damage files, fill disks: is anything lost? (half an
+#                   hour)
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
 # make colab        pack the notebook with all that it needs into one file, in dist/
@@ -32,7 +33,7 @@ test: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 faults: setup-dev
-	$(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py \
+	$(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py tests/test_power.py \
 		--kills=200 --inputs=100000 --faults=results/faults.md
 	$(BIN)/python -m experiment.report.readme
 

@@ -3,13 +3,14 @@
 flags → data → graph → session → results.
 """
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from experiment.settings import UserError
 from experiment.storage.interruption import Interrupted, Signals
-from experiment.training.startup import fix_rounding, import_tensorflow
+from experiment.training.startup import fix_rounding, import_tensorflow, silence_matplotlib
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs one experiment, as the flags say."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # Not every terminal can show an arrow.
     import flags
 
     settings = flags.parse(sys.argv)
     fix_rounding()
+    silence_matplotlib()
     # Imported this late because help and mistakes in a flag need none of it.
     from experiment.storage.checkpoint import Checkpoints
     from experiment.storage.folder import resolved
@@ -67,7 +71,7 @@ def do_study(file: "Path", settings: "Settings", scheduler: str | None, *, dashb
     Signals()
     try:
         study.run(asked, jobs, folder, scheduler, dashboard=dashboard)
-        print(f"{(folder / 'README.md').read_text()}\nResults: {folder}", flush=True)
+        print(f"{(folder / 'README.md').read_text('utf-8')}\nResults: {folder}", flush=True)
     except Interrupted as interrupted:
         end(interrupted, f"what is done is kept in {folder}, and the same command goes on")
 

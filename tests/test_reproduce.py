@@ -75,22 +75,6 @@ def test_the_files_are_the_same_bytes_whatever_the_threads(runs):
         assert (one / name).read_bytes() == (eight / name).read_bytes(), name
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be restricted here")
-@pytest.mark.parametrize("engine", ["stepwise", "delayed"])
-def test_one_core_gives_the_bytes_of_all(engine, reproduce, tmp_path):
-    cores = os.sched_getaffinity(0)
-    costs = []
-    for allowed in ({min(cores)}, cores):
-        os.sched_setaffinity(0, allowed)  # of the process that is started too
-        try:
-            result = reproduce(f"--engine={engine}", "--epochs=3", f"--results_dir={tmp_path}")
-        finally:
-            os.sched_setaffinity(0, cores)
-        assert result.returncode == 0, result.stderr
-        costs.append((tmp_path / "published-manual" / "cost.csv").read_bytes())
-    assert costs[0] == costs[1]
-
-
 def test_the_committed_results_are_what_the_command_writes(runs, recorded):
     mode, ((folder, _), _) = runs
     committed = PROJECT / "results" / f"published-{mode}"

@@ -88,7 +88,7 @@ def write(
         )
         (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         (folder / "timing.json").write_text(json.dumps(timing, indent=1) + "\n")
-        (folder / "diff.md").write_text(diff)
+        (folder / "diff.md").write_text(diff, "utf-8")  # It has arrows.
         with drawing(folder / "cost", 6, 4) as figure:
             pictures.entitle(figure, "Cost per training loop", metrics)
             axes = figure.add_subplot()

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from experiment.settings import Settings, UserError
-from experiment.storage.folder import flush, flush_entry, remove
+from experiment.storage.folder import flush, flush_entry, make, remove
 from experiment.training.mnist import Split
 from experiment.training.outcome import START, History, State
 
@@ -134,9 +134,10 @@ class Checkpoints:
 
         Arguments as in `after_epoch`. Raises an OSError if it cannot be written.
         """
+        make(self.folder)
         new = self.folder / "new"
         remove(new)
-        new.mkdir(parents=True)
+        new.mkdir()
         save(str(new / VARIABLES))
         state = {"settings": self._settings, "history": history._asdict()}
         (new / STATE).write_text(json.dumps(state))

@@ -99,7 +99,7 @@ def locked(target: Path) -> Iterator[None]:
         raise UserError(f"{path} is not the lock of a run: remove it")
     lock = FileLock(path, mode=0o666, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path.parent)
         lock.acquire()
     except Timeout:
         owner = path.read_text(errors="replace")[:200] if path.exists() else "it has just ended"
@@ -149,14 +149,14 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
     flush(new)
     if not target.exists():
         new.rename(target)
+    elif _exchange(new, target):
+        old = new
     else:
-        if _exchange(new, target):
-            old = new
-        else:
-            target.rename(old)
-            new.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+        new.rename(target)
+    # Before the old one is removed: a power cut could leave that on the disk, and not the new name.
     flush_entry(target.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -165,6 +165,14 @@ def _exchange(one: Path, other: Path) -> bool:
     return renameat2 is not None and not renameat2(
         AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
     )
+
+
+def make(folder: Path) -> None:
+    """Makes a folder, and those above it, if they are missing; then their names are on the disk."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        flush_entry(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -176,12 +184,13 @@ def remove(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all."""
+    """Writes a text, in UTF-8, whole or not at all; then it is on the disk."""
     new = path.with_name(f".{path.name}.new")
     remove(new)  # If it is a link, what it points to is not to be written.
-    new.write_text(text)
+    new.write_text(text, "utf-8")
     flush_entry(new)
     new.replace(path)
+    flush_entry(path.parent)
 
 
 def flush(folder: Path) -> None:

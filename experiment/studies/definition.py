@@ -114,7 +114,7 @@ def read(path: Path) -> Study:
         raise UserError(f"--study={path}: a study is TOML now, as presets/studies/claims.toml is")
     try:
         # Numbers stay as they are written: they are parts of names.
-        found = tomllib.loads(path.read_text(), parse_float=str)
+        found = tomllib.loads(path.read_text("utf-8"), parse_float=str)
         if other := found.keys() - {"seeds", "images", "splits", "flags", *TABLES}:
             raise ValueError(f"it has no use for {min(other)}")
         seeds, images = found.get("seeds"), found.get("images")

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import json
 import math
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from experiment.settings import Settings, UserError
-from experiment.storage.folder import cannot_write, locked
+from experiment.storage.folder import cannot_write, locked, make
 from experiment.studies import runs
 from experiment.studies.cluster import on_workers
 from experiment.studies.definition import ACCURACY, Job, Study
@@ -50,7 +51,7 @@ def run(
     data = mnist.load(settings.data_dir, allow_other=settings.allow_other_data)
     with locked(folder):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make(folder)
             done = _done(runs.read(folder), jobs, data.sha_256)
 
             def in_order() -> list[dict[str, Any]]:
@@ -76,6 +77,7 @@ def run(
                     done[_key(job)] = {"experiment": job.experiment, **measured}
                     file.write(runs.line(done[_key(job)]))
                     file.flush()
+                    os.fsync(file.fileno())  # A power cut is not to take it back.
                     bar.update()
                     # Which takes a second, for Matplotlib, while the workers work. A signal waits:
                     # what it raises may be lost within an import.

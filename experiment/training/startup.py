@@ -1,5 +1,6 @@
-"""What has to be done before NumPy and TensorFlow are imported, and how they are."""
+"""What has to be done before NumPy, Matplotlib and TensorFlow are imported, and how they are."""
 
+import logging
 import os
 import sys
 import tempfile
@@ -14,6 +15,14 @@ def fix_rounding() -> None:
     # Each Session has threads of its own, as many as it asks for. By default the first that needs
     # any, be it the compiler, makes those of the whole process.
     os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
+
+
+def silence_matplotlib() -> None:
+    """Makes Matplotlib say nothing where it cannot write to the home folder; it draws the same.
+
+    To be called before it is imported.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def import_tensorflow() -> None:

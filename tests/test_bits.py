@@ -1,0 +1,116 @@
+"""The same flags give the same bytes, whatever is around the command.
+
+Threads are in test_reproduce.py, kills and resumptions in test_nothing_lost.py.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+FLAGS = ("--epochs=3", "--train_images=20", "--test_images=5")
+ENVIRONMENTS = {
+    "hash seed at random": {"PYTHONHASHSEED": "random"},
+    "time zone": {"TZ": "Pacific/Kiritimati"},
+    "locale C.UTF-8": {"LC_ALL": "C.UTF-8"},
+    # As in a locale of Latin 1, which is not on every machine: Python would make UTF-8 of C.
+    "locale without UTF-8": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    # Where nobody can make one, not even root.
+    "no home": {"HOME": "/proc/nowhere"},
+}
+# What else says where a program may keep what it likes.
+CACHES = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+
+
+def files(folder, *flags, project=PROJECT, **environment):
+    """What a run writes, by name, but for timing.json; it says nothing but its results."""
+    kept = {name: value for name, value in os.environ.items() if name not in CACHES}
+    result = subprocess.run(
+        [sys.executable, project / "reproduce.py", *FLAGS, *flags, "--results_dir=results"],
+        cwd=folder, env={**kept, **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    (of_run,) = (folder / "results").iterdir()
+    found = {path.name: path.read_bytes() for path in of_run.iterdir()}
+    del found["timing.json"]
+    return found
+
+
+def differing(one, other):
+    assert one.keys() == other.keys()
+    return [name for name in one if one[name] != other[name]]
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory):
+    return files(tmp_path_factory.mktemp("manual"))
+
+
+@contextlib.contextmanager
+def one_core():
+    """For this process and those that it starts."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextlib.contextmanager
+def load():
+    """Twice as many processes as there are cores, each of which would like one."""
+    command = [sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(2 * os.cpu_count())]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
+def test_the_environment(environment, manual, tmp_path):
+    assert differing(files(tmp_path, **environment), manual) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be restricted here")
+@pytest.mark.parametrize("engine", ["stepwise", "delayed"])
+def test_one_core(engine, manual, tmp_path):
+    flag = f"--engine={engine}"
+    (tmp_path / "all").mkdir()
+    with one_core():
+        one = files(tmp_path, flag)
+    # Without the flag it is stepwise.
+    every = manual if engine == "stepwise" else files(tmp_path / "all", flag)
+    assert differing(every, one) == []
+
+
+def test_load(manual, tmp_path):
+    with load():
+        assert differing(files(tmp_path), manual) == []
+
+
+def test_another_folder(manual, tmp_path):
+    project = tmp_path / "another folder, ü"
+    for name in ("experiment", "graph", "numpy_version", "MNIST_data", "traces", "presets"):
+        shutil.copytree(PROJECT / name, project / name)
+    for name in ("reproduce.py", "flags.py"):
+        shutil.copy(PROJECT / name, project)
+    assert differing(files(project, project=project), manual) == []
+
+
+def test_auto_in_all_of_these_at_once(tmp_path):
+    (tmp_path / "plain").mkdir()
+    together = {}
+    for environment in ENVIRONMENTS.values():
+        together |= environment
+    assert together["LC_ALL"] == "C"
+    with one_core():
+        other = files(tmp_path, "--mode=auto", **together)
+    assert differing(files(tmp_path / "plain", "--mode=auto"), other) == []
