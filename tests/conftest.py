@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import socket
 import subprocess
@@ -22,7 +23,9 @@ PROJECT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=4, help="of test_nothing_lost.py")
+    parser.addoption("--kills", type=int, default=2, help="of each kind of test_kills.py")
+    parser.addoption("--kill_seconds", type=float, default=math.inf, help="for each kind")
+    parser.addoption("--campaign", type=Path, help="folder that knows how far test_kills.py is")
     parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
@@ -63,6 +66,12 @@ def read_predictions(folder):
         name: np.array([float(row["probability"]) for row in rows if row["split"] == name])
         for name in ("test", "held_out")
     }
+
+
+@pytest.fixture
+def tried(record_property):
+    """Notes for the table of `make faults`: what went wrong, what happens then, how often."""
+    return lambda fault, then, count: record_property("tried", (fault, then, count))
 
 
 @pytest.fixture(scope="session")
