@@ -30,8 +30,8 @@ def pytest_addoption(parser):
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """Prints and writes what test_nothing_lost.py tried, if `--faults` asks for it."""
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """Prints what tests of faults tried, if `--faults` asks for it; writes it if all is well."""
     path = config.getoption("faults")
     if path is None:
         return
@@ -44,7 +44,7 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = [(*row, "; ".join(counts[row])) for row in sorted(counts)]
     text = markdown(("what goes wrong", "what happens", "tried"), rows)
     terminalreporter.write(f"\n{text}\n")
-    if not terminalreporter.stats.get("failed"):
+    if exitstatus == 0:  # neither failed nor stopped
         path.write_text(text)
 
 

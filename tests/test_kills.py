@@ -29,7 +29,7 @@ REPRODUCE = str(PROJECT / "reproduce.py")
 SHORT = ("--epochs=12", "--train_images=30", "--test_images=5")
 CHECKPOINTS = ("--checkpoint_every=2", "--resume")
 FORMER = "of an earlier study\n"
-GONE = 30  # seconds, after which nothing that a command began may be alive
+GONE = 60  # seconds, after which nothing that a command began may be alive
 PROGRESS = 20  # seconds between two lines that say how far it is
 
 
@@ -112,10 +112,11 @@ class Run(Kind):
 
     def __init__(self, name, *flags):
         self.name, self.flags = name, flags
-        then = "--resume" in flags and "`--resume` goes on from the newest checkpoint"
+        goes_on = "`--resume` goes on from the newest checkpoint"
+        then = goes_on if "--resume" in flags else "in numpy mode it starts over"
         self.then = (
             "the former results are there, or the new ones, whole; the next run takes over its "
-            f"lock, and {then or 'without checkpoints it starts over'}, to the same bytes"
+            f"lock, and {then}, to the same bytes"
         )
 
     def command(self, folder):
@@ -200,15 +201,15 @@ class Study(Kind):
             assert text in (FORMER.encode(), self.whole[name])
         return done
 
-    def more(self, folder):
-        """A condition: another run is done."""
+    def another(self, folder):
+        """A condition: one more run is done."""
         before = len(self.done(folder))
         return lambda: len(self.done(folder)) > before
 
     def moments(self, folder, process, random):
         yield always, random.uniform(0, self.seconds)
         yield lambda: workers(process), random.uniform(0, 3)
-        yield self.more(folder), random.uniform(0, 0.1)
+        yield self.another(folder), random.uniform(0, 0.1)
         yield (folder / "studies/small/cosines.png").exists, random.uniform(0, 0.5)
 
     def round(self, folder, random):
@@ -240,12 +241,13 @@ class Worker(Study):
         kills, early = 0, False
         with started(*self.command(folder)) as process:
             for _ in range(2):
-                wanted = random.randint(0, len(self.lines) - 1)
-                if not lives_until(process, lambda: workers(process), 0):
-                    break
-                enough = lambda n=wanted: len(self.done(folder)) >= n  # noqa: E731
-                lives_until(process, enough, random.uniform(0, 2))
+                moments = (
+                    (lambda: workers(process), random.uniform(0, 5)),
+                    (self.another(folder), random.uniform(0, 2)),
+                )
+                lives_until(process, *random.choice(moments))
                 early |= not self.done(folder)
+                # They may have ended, and the command too.
                 with contextlib.suppress(ProcessLookupError, IndexError):
                     os.kill(random.choice(workers(process)), signal.SIGKILL)
                     kills += 1
@@ -286,7 +288,7 @@ class Scheduler(Study):
             ):
                 moments = (
                     (always, random.uniform(0, self.seconds)),
-                    (self.more(folder), random.random()),
+                    (self.another(folder), random.random()),
                 )
                 if killed := lives_until(process, *random.choice(moments)):
                     its.kill()

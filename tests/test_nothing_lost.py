@@ -1,5 +1,7 @@
 """What can go wrong around a run: it ends with its former results, or with all of its new ones.
 
+Kills are in test_kills.py.
+
 `make test` runs this with few repetitions, `make faults` with many; that also prints a table of
 what was tried, from the `tried` of each test.
 """
