@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser):
-    parser.addoption("--kills", type=int, default=2, help="of each kind of test_kills.py")
+    parser.addoption("--kills", type=int, default=1, help="of each kind of test_kills.py")
     parser.addoption("--kill_seconds", type=float, default=math.inf, help="for each kind")
     parser.addoption("--campaign", type=Path, help="folder that knows how far test_kills.py is")
     parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")

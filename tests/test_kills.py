@@ -79,6 +79,9 @@ class Kind:
         fault, then: the first columns of the table.
         operations: how many of each event of dying.py there are if nothing happens.
         seconds: that it takes then.
+
+    A `round` takes the folder to use, what decides at random, and the most kills; it says how many
+    there were.
     """
 
     def undisturbed(self, folder):
@@ -88,17 +91,20 @@ class Kind:
             _, stderr = process.communicate()
         assert process.returncode == 0, stderr
         self.seconds = time.monotonic() - begun
-        self.operations = json.loads(stderr.splitlines()[-1])
+        self.operations = dict(sorted(json.loads(stderr.splitlines()[-1]).items()))
 
     @contextlib.contextmanager
-    def killed(self, folder, random, **environment):
-        """The command, which dies before it does something, or is killed from outside."""
-        from_outside = random.random() < 0.5
-        event = random.choice(sorted(self.operations))
-        there = dying(folder, event, random.randint(1, self.operations[event]))
-        command = (*([] if from_outside else there), *self.command(folder))
+    def killed(self, folder, random, meant):
+        """The command; if it is meant to, it dies before something it does, or from outside."""
+        command, environment, from_outside = self.command(folder), {}, random.random() < 0.3
+        if meant and not from_outside:
+            # Every second time it is a rename: where the system cannot swap, there are the most.
+            event = random.choice([*self.operations, *["os.rename"] * len(self.operations)])
+            environment = {"RENAMEAT2": "no" if event == "os.rename" else "yes"}
+            number = random.randint(1, self.operations[event])
+            command = *dying(folder, event, number), *command
         with started(*command, **environment) as process:
-            if from_outside:
+            if meant and from_outside:
                 moment = random.choice(list(self.moments(folder, process, random)))
                 if lives_until(process, *moment):
                     process.kill()
@@ -122,7 +128,12 @@ class Run(Kind):
     def command(self, folder):
         return REPRODUCE, *self.flags, f"--results_dir={folder}"
 
+    def begin(self, folder):
+        """Puts there what is to be replaced."""
+        shutil.copytree(PROJECT / "results" / self.name, folder / self.name)
+
     def prepare(self, folder):
+        self.begin(folder)
         self.undisturbed(folder)
         self.whole = content(folder / self.name)
         self.former = content(PROJECT / "results" / self.name)
@@ -140,11 +151,10 @@ class Run(Kind):
             yield there(f"{self.name}/checkpoint/new"), random.uniform(0, 0.1)
             yield there(f"{self.name}/checkpoint/epoch-*"), random.uniform(0, 0.5)
 
-    def round(self, folder, random):
-        shutil.copytree(PROJECT / "results" / self.name, folder / self.name)
+    def round(self, folder, random, most):
+        self.begin(folder)
         for kills in itertools.count():
-            swaps = random.choice(["yes", "no"])
-            with self.killed(folder, random, RENAMEAT2=swaps) as process:
+            with self.killed(folder, random, kills < most) as process:
                 _, stderr = process.communicate()
             assert stderr == ""  # Above all, no checkpoint may be damaged.
             there = folder / self.name
@@ -153,7 +163,7 @@ class Run(Kind):
                 assert [path.name for path in folder.iterdir()] == [self.name]
                 return kills
             assert process.returncode == -signal.SIGKILL
-            if swaps == "no" and not there.exists():  # Between two renames: the next run finds it.
+            if not there.exists():  # It died between two renames: the next run finds this.
                 there = folder / f".{self.name}.old"
             assert content(there) in (self.former, self.whole)
 
@@ -171,7 +181,7 @@ class Study(Kind):
         return REPRODUCE, f"--study={self.file}", f"--results_dir={folder}", *flags
 
     def prepare(self, folder):
-        folder.mkdir()
+        self.begin(folder)
         self.file = folder / "small.toml"
         self.file.write_text(STUDY)
         self.undisturbed(folder)
@@ -212,11 +222,11 @@ class Study(Kind):
         yield self.another(folder), random.uniform(0, 0.1)
         yield (folder / "studies/small/cosines.png").exists, random.uniform(0, 0.5)
 
-    def round(self, folder, random):
+    def round(self, folder, random, most):
         self.begin(folder)
         done = set()
         for kills in itertools.count():
-            with self.killed(folder, random) as process:
+            with self.killed(folder, random, kills < most) as process:
                 process.wait()
                 wait_for(lambda its=process: not processes(its), seconds=GONE)
                 _, stderr = process.communicate()
@@ -236,11 +246,11 @@ class Worker(Study):
         "line, and the same command goes on"
     )
 
-    def round(self, folder, random):
+    def round(self, folder, random, most):
         self.begin(folder)
         kills, early = 0, False
         with started(*self.command(folder)) as process:
-            for _ in range(2):
+            for _ in range(min(2, most)):
                 moments = (
                     (lambda: workers(process), random.uniform(0, 5)),
                     (self.another(folder), random.uniform(0, 2)),
@@ -277,7 +287,7 @@ class Scheduler(Study):
         super().prepare(folder)
         self.config = certified(folder)
 
-    def round(self, folder, random):
+    def round(self, folder, random, most):
         self.begin(folder)
         done, kills = set(), 0
         while True:
@@ -290,7 +300,8 @@ class Scheduler(Study):
                     (always, random.uniform(0, self.seconds)),
                     (self.another(folder), random.random()),
                 )
-                if killed := lives_until(process, *random.choice(moments)):
+                killed = kills < most and lives_until(process, *random.choice(moments))
+                if killed:
                     its.kill()
                     kills += 1
                 if process.wait(300):
@@ -340,7 +351,8 @@ def test_kills(name, tmp_path, pytestconfig, capfd, tried):
     begun = told = time.monotonic()
     while counts["kills"] < wanted and time.monotonic() < begun + seconds:
         # A round that was stopped, or failed, is the same when it is tried again.
-        counts["kills"] += kind.round(folder, random.Random(f"{name} {counts['rounds']}"))
+        its = random.Random(f"{name} {counts['rounds']}")
+        counts["kills"] += kind.round(folder, its, wanted - counts["kills"])
         counts["rounds"] += 1
         shutil.rmtree(folder)
         if path:
