@@ -38,7 +38,7 @@ FAULTS = --kills=1000 --kill_seconds=60 --faults=/dev/null
 endif
 
 faults: setup-dev
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal \
+	$(BIN)/python -m pytest --numprocesses=2 \
 		tests/test_kills.py tests/test_nothing_lost.py $(FAULTS)
 	$(if $(QUICK),,$(BIN)/python -m experiment.report.readme)
 
