@@ -30,6 +30,7 @@ SHORT = ("--epochs=12", "--train_images=30", "--test_images=5")
 CHECKPOINTS = ("--checkpoint_every=2", "--resume")
 FORMER = "of an earlier study\n"
 GONE = 60  # seconds, after which nothing that a command began may be alive
+HANGS = 900  # seconds, after which something hangs
 PROGRESS = 20  # seconds between two lines that say how far it is
 
 
@@ -98,8 +99,8 @@ class Kind:
         """The command; if it is meant to, it dies before something it does, or from outside."""
         command, environment, from_outside = self.command(folder), {}, random.random() < 0.3
         if meant and not from_outside:
-            # Every second time it is a rename: where the system cannot swap, there are the most.
-            event = random.choice([*self.operations, *["os.rename"] * len(self.operations)])
+            # Mostly those that matter most; there are more renames where the system cannot swap.
+            event = random.choice(["open", "os.rename", random.choice(list(self.operations))])
             environment = {"RENAMEAT2": "no" if event == "os.rename" else "yes"}
             number = random.randint(1, self.operations[event])
             command = *dying(folder, event, number), *command
@@ -138,6 +139,11 @@ class Run(Kind):
         self.whole = content(folder / self.name)
         self.former = content(PROJECT / "results" / self.name)
 
+    def epoch(self, there):
+        """Of the newest checkpoint."""
+        names = (path.name for path in there.glob("checkpoint/epoch-*"))
+        return max((int(name.removeprefix("epoch-")) for name in names), default=0)
+
     def moments(self, folder, process, random):
         """When to kill: at any time, or soon after something that is worth a cut has begun."""
 
@@ -153,9 +159,10 @@ class Run(Kind):
 
     def round(self, folder, random, most):
         self.begin(folder)
+        epoch = 0
         for kills in itertools.count():
             with self.killed(folder, random, kills < most) as process:
-                _, stderr = process.communicate()
+                _, stderr = process.communicate(timeout=HANGS)
             assert stderr == ""  # Above all, no checkpoint may be damaged.
             there = folder / self.name
             if process.returncode == 0:
@@ -165,7 +172,11 @@ class Run(Kind):
             assert process.returncode == -signal.SIGKILL
             if not there.exists():  # It died between two renames: the next run finds this.
                 there = folder / f".{self.name}.old"
-            assert content(there) in (self.former, self.whole)
+            if content(there) != self.former:
+                assert content(there) == self.whole
+                continue
+            former, epoch = epoch, self.epoch(there)
+            assert former <= epoch
 
 
 class Study(Kind):
@@ -227,7 +238,7 @@ class Study(Kind):
         done = set()
         for kills in itertools.count():
             with self.killed(folder, random, kills < most) as process:
-                process.wait()
+                process.wait(HANGS)
                 wait_for(lambda its=process: not processes(its), seconds=GONE)
                 _, stderr = process.communicate()
             done = self.check(folder, done, stderr)
@@ -261,15 +272,12 @@ class Worker(Study):
                 with contextlib.suppress(ProcessLookupError, IndexError):
                     os.kill(random.choice(workers(process)), signal.SIGKILL)
                     kills += 1
-            if process.wait(300) == 0:
-                _, stderr = process.communicate()
-            else:
+            if process.wait(HANGS):
                 assert early
                 assert "and the same command goes on" in last_line(process, 1)
         if process.returncode:
             with started(*self.command(folder)) as process:
-                _, stderr = process.communicate()
-            assert process.returncode == 0, stderr
+                assert process.wait(HANGS) == 0, process.communicate()
         assert content(folder / "studies/small") == self.whole
         return kills
 
@@ -304,7 +312,7 @@ class Scheduler(Study):
                 if killed:
                     its.kill()
                     kills += 1
-                if process.wait(300):
+                if process.wait(HANGS):
                     assert killed
                     assert "and the same command goes on" in last_line(process, 1)
             done = self.check(folder, done, "")
