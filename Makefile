@@ -4,8 +4,8 @@
 # make studies      do what is missing of the studies, over many seeds (from nothing: an hour)
 # make bench        measure speed and memory
 # make test         run every test
-# make faults       kill runs, cut the power, damage files, fill disks: is anything lost? (half an
-#                   hour)
+# make faults       kill runs and studies, cut the power, damage files, fill disks: is anything lost?
+#                   (hours; it goes on where it was stopped; QUICK=1: a minute for each kind of kill)
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
 # make colab        pack the notebook with all that it needs into one file, in dist/
@@ -32,10 +32,16 @@ reproduce: setup
 test: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
+# How far the kills are is known in results/.kills, as long as the code stays the same.
+FAULTS = --kills=150 --campaign=results/.kills --inputs=100000 --faults=results/faults.md
+ifdef QUICK
+FAULTS = --kills=1000 --kill_seconds=60 --faults=/dev/null
+endif
+
 faults: setup-dev
-	$(BIN)/python -m pytest --numprocesses=2 tests/test_nothing_lost.py tests/test_power.py \
-		--kills=200 --inputs=100000 --faults=results/faults.md
-	$(BIN)/python -m experiment.report.readme
+	$(BIN)/python -m pytest --numprocesses=2 \
+		tests/test_kills.py tests/test_nothing_lost.py tests/test_power.py $(FAULTS)
+	$(if $(QUICK),,$(BIN)/python -m experiment.report.readme)
 
 tensorboard: setup-look
 	@find results -name '*tfevents*' -not -path 'results/tensorboard/*' | grep -q . || \

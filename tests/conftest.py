@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import socket
 import subprocess
@@ -23,14 +24,16 @@ PROJECT = Path(__file__).parent.parent
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--kills", type=int, default=4, help="of test_nothing_lost.py and test_power.py"
+        "--kills", type=int, default=1, help="of each kind of test_kills.py, and of test_power.py"
     )
+    parser.addoption("--kill_seconds", type=float, default=math.inf, help="for each kind")
+    parser.addoption("--campaign", type=Path, help="folder that knows how far test_kills.py is")
     parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    """Prints and writes what test_nothing_lost.py tried, if `--faults` asks for it."""
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """Prints what tests of faults tried, if `--faults` asks for it; writes it if all is well."""
     path = config.getoption("faults")
     if path is None:
         return
@@ -43,7 +46,7 @@ def pytest_terminal_summary(terminalreporter, config):
     rows = [(*row, "; ".join(counts[row])) for row in sorted(counts)]
     text = markdown(("what goes wrong", "what happens", "tried"), rows)
     terminalreporter.write(f"\n{text}\n")
-    if not terminalreporter.stats.get("failed"):
+    if exitstatus == 0:  # neither failed nor stopped
         path.write_text(text)
 
 
@@ -65,6 +68,12 @@ def read_predictions(folder):
         name: np.array([float(row["probability"]) for row in rows if row["split"] == name])
         for name in ("test", "held_out")
     }
+
+
+@pytest.fixture
+def tried(record_property):
+    """Notes for the table of `make faults`: what went wrong, what happens then, how often."""
+    return lambda fault, then, count: record_property("tried", (fault, then, count))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """What can go wrong around a run: it ends with its former results, or with all of its new ones.
 
+Kills are in test_kills.py.
+
 `make test` runs this with few repetitions, `make faults` with many; that also prints a table of
 what was tried, from the `tried` of each test.
 """
@@ -9,7 +11,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -76,12 +77,6 @@ def former(tmp_path):
     return tmp_path / "results", content(PROJECT / "results")
 
 
-@pytest.fixture
-def tried(record_property):
-    """Notes for the table of `make faults`: what went wrong, what happens then, how often."""
-    return lambda fault, then, count: record_property("tried", (fault, then, count))
-
-
 def epoch_lines(process, count):
     for _ in range(count):
         line = process.stdout.readline()
@@ -96,54 +91,6 @@ def checkpoints(tmp_path_factory):
     result = finish(folder, "--keep_checkpoints")
     assert result.returncode == 0, result.stderr
     return folder / NAME / "checkpoint"
-
-
-def moments(random):
-    """When to kill: at any time, or soon after something that is worth a cut has begun."""
-    while True:
-        yield None, random.uniform(0, 8)
-        yield f"{NAME}/checkpoint/new", random.uniform(0, 0.1)
-        yield f"{NAME}/checkpoint/epoch-*", random.uniform(0, 0.5)
-        yield f".{NAME}.new/*", random.uniform(0, 1)
-        yield f".{NAME}.new/predictions.png", random.uniform(0, 0.1)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_kills(seed, whole, former, pytestconfig, tried):
-    results_dir, before = former
-    kills = finished = locks = 0
-    mixed = random.Random(seed)
-    wanted = -(-pytestconfig.getoption("kills") // 2)
-    for pattern, delay in moments(mixed):
-        process = start(results_dir, "--resume")
-        while pattern and process.poll() is None and not any(results_dir.glob(pattern)):
-            time.sleep(0.001)
-        try:
-            process.wait(delay)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        _, stderr = process.communicate()
-        now = content(results_dir)
-        if process.returncode == -signal.SIGKILL:
-            kills += 1
-            locks += (results_dir / f".{NAME}.lock").exists()
-            assert now in (before, whole)
-        else:
-            assert process.returncode == 0, stderr
-            assert now == whole
-            assert [path.name for path in results_dir.iterdir()] == [NAME]
-            finished += 1
-            if kills >= wanted:
-                break
-            shutil.rmtree(results_dir / NAME)
-            shutil.copytree(PROJECT / "results" / NAME, results_dir / NAME)
-    assert locks
-    tried(
-        "the process is killed (SIGKILL), at any moment",
-        "the former results are there, or the new ones, whole; the next run takes over its lock, "
-        "and `--resume` goes on from the newest checkpoint, to the same bytes",
-        f"{kills} kills, {finished} runs finished: 0 lost, 0 differ",
-    )
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

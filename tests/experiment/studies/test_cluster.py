@@ -129,8 +129,8 @@ def workers(process):
     return sorted(pid for pid, line in processes(process).items() if b"spawn_main" in line)
 
 
-def wait_for(condition, process=None):
-    deadline = time.monotonic() + 300
+def wait_for(condition, process=None, seconds=300):
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         assert process is None or process.poll() is None, process.communicate()
