@@ -100,6 +100,14 @@ _BOUNDS = {
 }
 
 
+# Beyond, it is infinite for TensorFlow.
+_FLOAT32_MAX = math.ldexp(2 - 2**-23, 127)
+
+
+def _is_finite(value: float) -> bool:
+    return value <= _FLOAT32_MAX  # A NaN is not.
+
+
 def _define(name: str, text: str, group: str) -> None:
     """Defines the flag of a field of `Settings`, by the type of its default."""
     default = getattr(Settings, name)
@@ -112,7 +120,9 @@ def _define(name: str, text: str, group: str) -> None:
         flags.DEFINE_integer(name, default, text, low, high, module_name=group)
     elif isinstance(default, float):
         flags.DEFINE_float(name, default, text, lower_bound=0, module_name=group)
-        flags.register_validator(name, math.isfinite, "must be a finite number")
+        flags.register_validator(
+            name, _is_finite, "must be a finite number, as a float32 too: below 3.4e38"
+        )
     else:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
         flags.DEFINE_string(name, shown, text, module_name=group)
@@ -136,8 +146,15 @@ flags.register_validator(
 flags.register_validator(
     "label_scale", lambda scale: 1e-3 <= scale <= 1e3, "must be from 0.001 to 1000"
 )
+
+
+def _is_path(text: str | None) -> bool:
+    # No system's path has a NUL in it; a line of a flag file may.
+    return text is None or (text != "" and "\0" not in text)
+
+
 for _name in ("data_dir", "results_dir"):
-    flags.register_validator(_name, bool, "must name a folder; . is the one you are in")
+    flags.register_validator(_name, _is_path, "must name a folder; . is the one you are in")
 
 _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
@@ -171,7 +188,7 @@ def _is_scheduler(text: str | None) -> bool:
     return text != "" and found is not None and 1 <= int(found[2]) < 2**16
 
 
-flags.register_validator("study", lambda text: text != "", "must name the file of a study")
+flags.register_validator("study", _is_path, "must name the file of a study")
 flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:8786")
 
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
@@ -198,7 +215,9 @@ def parse(argv: Sequence[str]) -> Settings:
         rest = values(argv)
         if values.mode == "numpy":
             rest = values([argv[0], f"--flagfile={_NUMPY_POST}", *argv[1:]])
-    except flags.Error as error:
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"a file that --flagfile names cannot be read ({error})") from None
+    except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
         print("python reproduce.py [flags]\n\nTrains the post's network and compares the results.")
