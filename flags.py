@@ -6,9 +6,10 @@ not imported here, so that help and mistakes are answered at once.
 
 import dataclasses
 import math
+import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -194,7 +195,40 @@ flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:87
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
+# Characters, of a flag file.
+_FILE_MAX = 2**20
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
+
+
+def _with_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> Iterator[str]:
+    """The arguments, each --flagfile replaced by the lines of the file that it names.
+
+    absl would do that too, with a traceback for what is no text, and no end for /dev/zero.
+
+    Args:
+        arguments: of the command, or lines of a file.
+        within: the files that the arguments are from, each named by the one before it.
+
+    Raises:
+        UserError: a file cannot be read, or is none of flags.
+    """
+    for argument in arguments:
+        found = re.fullmatch(r"--?flagfile(?:=(.*))?", argument, re.DOTALL)
+        if found is None:
+            yield argument
+            continue
+        name = os.path.expanduser(found[1] or "")
+        try:
+            with Path(name).open(encoding="utf-8") as file:
+                text = file.read(_FILE_MAX + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"--flagfile={name} cannot be read ({reason})") from None
+        if len(text) > _FILE_MAX or name in within:
+            raise UserError(f"--flagfile={name} is not a file of flags: it has no end")
+        lines = (line.strip() for line in text.splitlines())
+        flag_lines = (line for line in lines if line and not line.startswith(("#", "//")))
+        yield from _with_files(flag_lines, (*within, name))
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -212,11 +246,9 @@ def parse(argv: Sequence[str]) -> Settings:
     values = flags.FLAGS
     values.unparse_flags()
     try:
-        rest = values(argv)
+        rest = values([argv[0], *_with_files(argv[1:])])
         if values.mode == "numpy":
-            rest = values([argv[0], f"--flagfile={_NUMPY_POST}", *argv[1:]])
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"a file that --flagfile names cannot be read ({error})") from None
+            rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}", *argv[1:]])])
     except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
