@@ -6,7 +6,6 @@ not imported here, so that help and mistakes are answered at once.
 
 import dataclasses
 import math
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -200,7 +199,7 @@ _FILE_MAX = 2**20
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 
 
-def _with_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> Iterator[str]:
+def _with_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iterator[str]:
     """The arguments, each --flagfile replaced by the lines of the file that it names.
 
     absl would do that too, with a traceback for what is no text, and no end for /dev/zero.
@@ -217,18 +216,18 @@ def _with_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> Itera
         if found is None:
             yield argument
             continue
-        name = os.path.expanduser(found[1] or "")
+        path = Path(found[1] or "")
         try:
-            with Path(name).open(encoding="utf-8") as file:
+            with path.expanduser().open(encoding="utf-8") as file:
                 text = file.read(_FILE_MAX + 1)
-        except (OSError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError: no such ~user
             reason = getattr(error, "strerror", None) or error
-            raise UserError(f"--flagfile={name} cannot be read ({reason})") from None
-        if len(text) > _FILE_MAX or name in within:
-            raise UserError(f"--flagfile={name} is not a file of flags: it has no end")
+            raise UserError(f"--flagfile={path} cannot be read ({reason})") from None
+        if len(text) > _FILE_MAX or path in within:
+            raise UserError(f"--flagfile={path} is not a file of flags: it has no end")
         lines = (line.strip() for line in text.splitlines())
         flag_lines = (line for line in lines if line and not line.startswith(("#", "//")))
-        yield from _with_files(flag_lines, (*within, name))
+        yield from _with_files(flag_lines, (*within, path))
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -249,6 +248,8 @@ def parse(argv: Sequence[str]) -> Settings:
         rest = values([argv[0], *_with_files(argv[1:])])
         if values.mode == "numpy":
             rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}", *argv[1:]])])
+    except RecursionError:  # absl looks for a flag of a similar name, letter by letter.
+        raise UserError("a flag has a name longer than any there is: see --help") from None
     except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
