@@ -194,8 +194,9 @@ flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:87
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
-# Characters, of a flag file.
+# Characters, of a flag file and of the name of a flag.
 _FILE_MAX = 2**20
+_NAME_MAX = 100
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 
 
@@ -230,6 +231,13 @@ def _with_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iter
         yield from _with_files(flag_lines, (*within, path))
 
 
+def _check_names(arguments: Sequence[str]) -> None:
+    """Raises a UserError if one has a name so long that absl fails to find a similar flag's."""
+    for argument in arguments:
+        if argument.startswith("-") and len(argument.partition("=")[0]) > _NAME_MAX:
+            raise UserError(f"{argument} is not a flag: --help shows them all")
+
+
 def parse(argv: Sequence[str]) -> Settings:
     """Parses the command line; prints the help and exits if that is what is asked for.
 
@@ -245,11 +253,11 @@ def parse(argv: Sequence[str]) -> Settings:
     values = flags.FLAGS
     values.unparse_flags()
     try:
-        rest = values([argv[0], *_with_files(argv[1:])])
+        arguments = list(_with_files(argv[1:]))
+        _check_names(arguments)
+        rest = values([argv[0], *arguments])
         if values.mode == "numpy":
-            rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}", *argv[1:]])])
-    except RecursionError:  # absl looks for a flag of a similar name, letter by letter.
-        raise UserError("a flag has a name longer than any there is: see --help") from None
+            rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}"]), *arguments])
     except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:

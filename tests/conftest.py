@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=4, help="of test_nothing_lost.py")
-    parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")
+    parser.addoption("--inputs", type=int, default=400, help="of test_nothing_lost.py")
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
 

@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import pickle
 import struct
 import tomllib
 import zlib
@@ -118,9 +119,12 @@ def places(document):
 
 
 @st.composite
-def wrong(draw, document):
-    """A document of the form of another: some of it replaced, missing, too much, elsewhere."""
-    document = copy.deepcopy(document)
+def wrong_of(draw, document):
+    """A document of the form of another: some of it replaced, missing, too much, elsewhere.
+
+    The other is packed: to unpack it is the fastest way to copy it.
+    """
+    document = pickle.loads(document)
     for _ in range(draw(st.integers(1, 3))):
         found = list(places(document))
         if not found:
@@ -142,6 +146,10 @@ def wrong(draw, document):
         elif isinstance(container, list):
             container.insert(key, copy.deepcopy(container[key]))
     return document
+
+
+def wrong(document):
+    return wrong_of(pickle.dumps(document))
 
 
 def as_toml(value):
@@ -318,8 +326,8 @@ class Checkpoint:
         return read
 
     def inputs(self):
-        return st.sampled_from(self.names).flatmap(
-            lambda name: st.tuples(st.just(name), bytes_or([self.right[name]]))
+        return st.one_of(
+            *(st.tuples(st.just(name), bytes_or([self.right[name]])) for name in self.names)
         )
 
 
@@ -353,7 +361,9 @@ class State(Checkpoint):
             # What is of another run stays, what is damaged does not.
             assert self.path.exists() == (found is None)
             return False
-        assert repr(found.history._asdict()) == repr(state["history"])
+        # As text, in which a NaN is as every other, and in one order.
+        history = json.dumps(found.history._asdict(), sort_keys=True)
+        assert history == json.dumps(state["history"], sort_keys=True)
         assert state["settings"].items() >= self.document["settings"].items()
         costs, quality, seconds = found.history
         numbers = [*costs, *(figure for row in quality for figure in row), seconds]
@@ -409,7 +419,7 @@ class Study:
         return True
 
     def inputs(self):
-        documents = st.sampled_from(self.documents).flatmap(wrong)
+        documents = st.one_of(*map(wrong, self.documents))
         text = documents.map(
             lambda document: encoded(
                 raw("\n".join(f"{as_toml(key)} = {as_toml(document[key])}" for key in document))
@@ -505,16 +515,16 @@ class Runs:
     def __init__(self, folder):
         self.folder = folder
         self.study = definition.read(PROJECT / "presets" / "studies" / "claims.toml")
-        self.study = self.study._replace(seeds=1)
+        # Fewer of them are read sooner: the first two are those that the claims are judged by.
+        experiments = dict(list(self.study.experiments.items())[:2])
+        differences = self.study.differences[:1]
+        self.study = self.study._replace(seeds=1, experiments=experiments, differences=differences)
         self.jobs = self.study.jobs(Settings(), flags.parse)
         whole = (RESULTS / "studies" / "claims" / runs.FILE).read_bytes().splitlines(keepends=True)
         lines = whole[: len(self.jobs)]
-        for line in lines:
-            assert b"NaN" not in line
-        # Shorter, that more of the damage is elsewhere.
         self.documents = [json.loads(line) for line in lines]
         self.content = b"".join(lines)
-        self.originals = {study._key(job): line for job, line in zip(self.jobs, self.documents)}  # noqa: B905
+        self.originals = dict(zip(map(study._key, self.jobs), self.documents, strict=True))
 
     def check(self, content):
         (self.folder / runs.FILE).write_bytes(content)
@@ -567,7 +577,9 @@ class Results:
             **{name: json.dumps(value).encode() for name, value in self.documents.items()},
             "run/cost.csv": (run / "cost.csv").read_bytes(),
             "run/predictions.csv": "".join(",".join(r) + "\n" for r in [header, *rows]).encode(),
-            "timeline.csv": (RESULTS / "timeline.csv").read_bytes(),
+            "timeline.csv": b"".join(
+                (RESULTS / "timeline.csv").read_bytes().splitlines(keepends=True)[:50]
+            ),
         }
         content_of(folder, self.right)
 
@@ -596,14 +608,14 @@ class Results:
 
     def cost(self, content):
         found = files.read_costs(self.folder / "run")
-        lines = content.decode().splitlines()[1:]
-        assert found == [float(line.split(",")[1].strip('"')) for line in lines]
+        rows = list(csv.reader(io.StringIO(content.decode(), newline="")))[1:]
+        assert found == [float(cost) for _, cost in rows]
         return True
 
     def predictions(self, content):
         folder = self.folder / "run"
         test, held_out = (files.read_predictions(folder, each) for each in ("test", "held_out"))
-        rows = list(csv.reader(content.decode().splitlines()[1:]))
+        rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
         said = [int(row[4]) for row in rows if row[0] in ("test", "held_out")]
         assert [*test.says, *held_out.says] == said
         pictures.agreement(self.folder, "run")
@@ -619,27 +631,25 @@ class Results:
 
     def timeline(self, content):
         found = timeline.read(self.folder)
-        rows = list(csv.reader(content.decode().splitlines()[1:]))
+        rows = list(csv.reader(io.StringIO(content.decode(), newline="")))[1:]
         assert sum(map(len, found.values())) == len(rows)
         assert 0 < timeline.longest(found) < math.inf
         return True
 
     def inputs(self):
-        @st.composite
-        def table(draw, content):
-            """Rows of a CSV file, with cells that are wrong."""
-            rows = wrong([line.split(",") for line in content.decode().splitlines()])
-            lines = (row if isinstance(row, list) else [row] for row in draw(rows))
+        def as_csv(rows):
+            lines = (row if isinstance(row, list) else [row] for row in rows)
             return encoded(raw("".join(",".join(map(str, line)) + "\n" for line in lines)))
 
-        def inputs_of(name):
+        def inputs_of(name, content):
             if name in self.documents:
                 document = json_of(self.documents[name])
             else:
-                document = table(self.right[name])
-            return st.tuples(st.just(name), bytes_or([self.right[name]], document))
+                rows = [line.split(",") for line in content.decode().splitlines()]
+                document = wrong(rows).map(as_csv)
+            return st.tuples(st.just(name), bytes_or([content], document))
 
-        return st.sampled_from(list(self.right)).flatmap(inputs_of)
+        return st.one_of(*(inputs_of(name, content) for name, content in self.right.items()))
 
 
 SURFACES = {

@@ -31,6 +31,7 @@ FILES = frozenset(
 )
 COSTS = ("epoch", "cost")
 PREDICTIONS = ("split", "index", "label", "probability", "prediction")
+DEFAULTS = Settings().numeric()
 WRITER = "make reproduce"
 # Milliseconds that no step takes.
 LONGEST = 1e9
@@ -144,7 +145,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     path = folder / "metrics.json"
     with reading(path, WRITER):
         content: dict[str, Any] = json.loads(path.read_bytes())
-        for setting in Settings().numeric():
+        for setting in DEFAULTS:
             check(setting in content, setting)
         check_metrics(content)
     return content
@@ -156,7 +157,7 @@ def check_settings(content: dict[str, Any]) -> None:
     Args:
         content: of metrics.json; one whose flag is newer than the run may be missing.
     """
-    for name, default in Settings().numeric().items():
+    for name, default in DEFAULTS.items():
         value = content.get(name, default)
         if name == "digits":
             check(all(map(str.isdigit, value)) and len(value) == len(default), name)
@@ -219,7 +220,9 @@ def read_predictions(folder: Path, split: str) -> Predictions:
     metrics = read_metrics(folder)
     path = folder / "predictions.csv"
     with reading(path, WRITER):
-        rows = [row[1:] for row in _read_csv(path, PREDICTIONS) if row[0] == split]
+        all_rows = _read_csv(path, PREDICTIONS)
+        check({row[0] for row in all_rows} <= {"test", "held_out"}, "splits")
+        rows = [row[1:] for row in all_rows if row[0] == split]
         indices = [int(index) for index, _, _, _ in rows]
         check(indices == list(range(metrics[f"{split}_total"])), f"images of {split}")
         labels, says = ([int(row[column]) for row in rows] for column in (1, 3))

@@ -160,6 +160,8 @@ class Checkpoints:
             check(_is_complete(path) and _is_signed(path), DIGESTS)
             state = json.loads((path / STATE).read_bytes())
             settings: dict[str, Any] = dict(state["settings"])
+            # A NamedTuple would fill in what is missing.
+            check(state["history"].keys() == set(History._fields), "history")
             history = History(**state["history"])
             _check(history, epoch)
             differ = [
