@@ -196,7 +196,7 @@ flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_na
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
 # Characters, of a flag file and of the name of a flag.
 _FILE_MAX = 2**20
-_NAME_MAX = 100
+_NAME_MAX = 40
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 
 

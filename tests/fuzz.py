@@ -23,7 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent)]
 WATCHED = {
     "data": ["experiment.training.mnist"],
     "study": ["tomllib", "experiment.studies.definition"],
-    "flags": ["absl.flags", "flags"],
+    "flags": ["absl.flags._flagvalues", "absl.flags._argument_parser", "flags"],
 }
 SECONDS = 10
 # What else than to open a file changes a folder, and which argument is the folder's, if any.
