@@ -20,6 +20,7 @@ import tomllib
 import zlib
 from pathlib import Path
 
+from absl.flags import _helpers
 from hypothesis import strategies as st
 
 import flags
@@ -187,6 +188,10 @@ def call(function, *arguments, **options):
         assert text.isprintable(), ascii(text)
         assert 10 < len(text) < 3000, text
         return None
+
+
+# absl's search for a flag of a similar name takes most of the time of an unknown one's refusal.
+_helpers.get_flag_suggestions = lambda *_: []
 
 
 def content_of(folder, files):
