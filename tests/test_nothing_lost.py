@@ -307,6 +307,40 @@ def sign(path):
     (path / "SHA256SUMS").write_text("".join(digests))
 
 
+def with_state(change):
+    """Harms what state.json holds, and forges its digest."""
+
+    def harm(path):
+        state = json.loads((path / "state.json").read_text())
+        change(state["history"])
+        (path / "state.json").write_text(json.dumps(state))
+        sign(path)
+
+    return harm
+
+
+HISTORIES = {
+    "costs are letters": lambda history: history.update(costs="twelve chars"),
+    "a cost is no number": lambda history: history["costs"].__setitem__(3, None),
+    "a cost is not finite": lambda history: history["costs"].__setitem__(3, float("nan")),
+    "a cost is true": lambda history: history["costs"].__setitem__(3, True),
+    "a row is cut off": lambda history: history["quality"][3].pop(),
+    "a row is missing": lambda history: history["quality"].pop(),
+    "seconds are a word": lambda history: history.update(seconds="1"),
+    "seconds are missing": lambda history: history.pop("seconds"),
+}
+
+
+def has_too_many_digests(path):
+    with (path / "SHA256SUMS").open("a") as file:
+        file.write("0" * 10**8)
+
+
+def nests_too_deep(path):
+    (path / "state.json").write_text("[" * 10**6)
+    sign(path)
+
+
 def names_no_digests(path):
     for file in path.glob("variables.*"):
         file.unlink()
@@ -317,7 +351,8 @@ def names_no_digests(path):
     "harm",
     [
         is_a_link, is_endless, is_a_pipe, is_too_large, is_a_file, has_one_file_more,
-        is_of_another_epoch, names_no_digests,
+        is_of_another_epoch, names_no_digests, has_too_many_digests, nests_too_deep,
+        *(pytest.param(with_state(change), id=name) for name, change in HISTORIES.items()),
     ],
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_not_followed(harm, checkpoints, tmp_path, capsys):
