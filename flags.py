@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -100,6 +100,14 @@ _BOUNDS = {
 }
 
 
+# Beyond, it is infinite for TensorFlow.
+_FLOAT32_MAX = math.ldexp(2 - 2**-23, 127)
+
+
+def _is_finite(value: float) -> bool:
+    return value <= _FLOAT32_MAX  # A NaN is not.
+
+
 def _define(name: str, text: str, group: str) -> None:
     """Defines the flag of a field of `Settings`, by the type of its default."""
     default = getattr(Settings, name)
@@ -112,7 +120,9 @@ def _define(name: str, text: str, group: str) -> None:
         flags.DEFINE_integer(name, default, text, low, high, module_name=group)
     elif isinstance(default, float):
         flags.DEFINE_float(name, default, text, lower_bound=0, module_name=group)
-        flags.register_validator(name, math.isfinite, "must be a finite number")
+        flags.register_validator(
+            name, _is_finite, "must be a finite number, as a float32 too: below 3.4e38"
+        )
     else:
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
         flags.DEFINE_string(name, shown, text, module_name=group)
@@ -136,8 +146,15 @@ flags.register_validator(
 flags.register_validator(
     "label_scale", lambda scale: 1e-3 <= scale <= 1e3, "must be from 0.001 to 1000"
 )
+
+
+def _is_path(text: str | None) -> bool:
+    # No system's path has a NUL in it; a line of a flag file may.
+    return text is None or (text != "" and "\0" not in text)
+
+
 for _name in ("data_dir", "results_dir"):
-    flags.register_validator(_name, bool, "must name a folder; . is the one you are in")
+    flags.register_validator(_name, _is_path, "must name a folder; . is the one you are in")
 
 _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
@@ -171,13 +188,54 @@ def _is_scheduler(text: str | None) -> bool:
     return text != "" and found is not None and 1 <= int(found[2]) < 2**16
 
 
-flags.register_validator("study", lambda text: text != "", "must name the file of a study")
+flags.register_validator("study", _is_path, "must name the file of a study")
 flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:8786")
 
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
+# Characters, of a flag file and of the name of a flag.
+_FILE_MAX = 2**20
+_NAME_MAX = 40
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
+
+
+def _with_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iterator[str]:
+    """The arguments, each --flagfile replaced by the lines of the file that it names.
+
+    absl would do that too, with a traceback for what is no text, and no end for /dev/zero.
+
+    Args:
+        arguments: of the command, or lines of a file.
+        within: the files that the arguments are from, each named by the one before it.
+
+    Raises:
+        UserError: a file cannot be read, or is none of flags.
+    """
+    for argument in arguments:
+        found = re.fullmatch(r"--?flagfile(?:=(.*))?", argument, re.DOTALL)
+        if found is None:
+            yield argument
+            continue
+        path = Path(found[1] or "")
+        try:
+            with path.expanduser().open(encoding="utf-8") as file:
+                text = file.read(_FILE_MAX + 1)
+        except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError: no such ~user
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"--flagfile={path} cannot be read ({reason})") from None
+        if len(text) > _FILE_MAX or path in within:
+            raise UserError(f"--flagfile={path} is not a file of flags: it has no end")
+        lines = (line.strip() for line in text.splitlines())
+        flag_lines = (line for line in lines if line and not line.startswith(("#", "//")))
+        yield from _with_files(flag_lines, (*within, path))
+
+
+def _check_names(arguments: Sequence[str]) -> None:
+    """Raises a UserError if one has a name so long that absl fails to find a similar flag's."""
+    for argument in arguments:
+        if argument.startswith("-") and len(argument.partition("=")[0]) > _NAME_MAX:
+            raise UserError(f"{argument} is not a flag: --help shows them all")
 
 
 def parse(argv: Sequence[str]) -> Settings:
@@ -195,10 +253,12 @@ def parse(argv: Sequence[str]) -> Settings:
     values = flags.FLAGS
     values.unparse_flags()
     try:
-        rest = values(argv)
+        arguments = list(_with_files(argv[1:]))
+        _check_names(arguments)
+        rest = values([argv[0], *arguments])
         if values.mode == "numpy":
-            rest = values([argv[0], f"--flagfile={_NUMPY_POST}", *argv[1:]])
-    except flags.Error as error:
+            rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}"]), *arguments])
+    except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
     if values.help:
         print("python reproduce.py [flags]\n\nTrains the post's network and compares the results.")

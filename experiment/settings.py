@@ -1,16 +1,39 @@
 """What a run is asked for, and how to say what a user can mend."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "results"
+# Of a long line, so much of the beginning, which names what is wrong, and of the end, which says
+# how to mend it.
+SHOWN = 1000
 
 
 class UserError(Exception):
     """A mistake or a misfortune that the user can mend; its text, one line, says how."""
+
+    def __str__(self) -> str:
+        """The text, as one line of printable characters, whatever it quotes."""
+        text = super().__str__()
+        if len(text) > 2 * SHOWN:
+            text = f"{text[:SHOWN]} … {text[-SHOWN:]}"
+        return "".join(
+            character if character.isprintable() else ascii(character)[1:-1] for character in text
+        )
+
+
+@contextlib.contextmanager
+def said_in_a_line() -> Iterator[None]:
+    """Ends a program with one line where there is something that its user can mend."""
+    try:
+        yield
+    except (UserError, OSError) as error:
+        sys.exit(str(error))
 
 
 @dataclasses.dataclass(frozen=True)

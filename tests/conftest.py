@@ -28,7 +28,7 @@ def pytest_addoption(parser):
     )
     parser.addoption("--kill_seconds", type=float, default=math.inf, help="for each kind")
     parser.addoption("--campaign", type=Path, help="folder that knows how far test_kills.py is")
-    parser.addoption("--inputs", type=int, default=2000, help="of test_nothing_lost.py")
+    parser.addoption("--inputs", type=int, default=400, help="of test_nothing_lost.py")
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT
 
-from experiment.settings import Settings
+import flags
+from experiment.settings import Settings, UserError
 
 
 def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
@@ -46,6 +47,13 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--lr_x=-0.1", "--lr_x"),
         ("--lr_rec=nan", "--lr_rec"),
         ("--lr_sg=inf", "--lr_sg"),
+        # NumPy warned of it, with a path: it is infinite for TensorFlow.
+        ("--lr_sg=1e40", "--lr_sg=1e+40: must be a finite number, as a float32 too"),
+        ("--mode=auto --lr_auto=3.5e38", "--lr_auto=3.5e+38"),
+        ("--noresume=1", "--noresume=1 does not take an argument"),
+        ("--stderrthreshold=x", "--stderrthreshold must be one of"),
+        ("--logger_levels=a:b", "'b'"),
+        (f"--{'x' * 1000}", "xxx is not a flag"),
         ("--lr_auto=fast", "--lr_auto"),
         ("--lr_auto", "lr_auto"),
         ("--epoch=3", "'epoch'"),
@@ -106,6 +114,9 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--study=x.toml --scheduler=tcp://localhost:8786", "x.toml cannot be read"),
         ("--study=x.toml --scheduler=tcp://localhost@host:8786", "--scheduler=tcp"),
         ("--flagfile=/no/such/file", "/no/such/file"),
+        ("--flagfile", "--flagfile=. cannot be read"),
+        ("--flagfile=~nobody-of-this-name/x", "--flagfile=~nobody-of-this-name/x"),
+        ("--flagfile=/dev/zero", "--flagfile=/dev/zero is not a file of flags"),
         ("--data_dir=/no/such/folder", "/no/such/folder"),
         ("--results_dir=/dev/null/results", "cannot write to /dev/null/results ("),
     ],
@@ -124,6 +135,48 @@ def test_flagfile(reproduce, tmp_path):
     flagfile = tmp_path / "some.flags"
     flagfile.write_text("--epochs=0\n")
     assert "--epochs=0" in reproduce(f"--flagfile={flagfile}").stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe", "some.flags cannot be read ('utf-8' codec"),
+        (b"--flagfile=some.flags\n", "--flagfile=some.flags is not a file of flags"),
+        (b"--flagfile=a\0b\n", "--flagfile=a\\x00b cannot be read"),
+        (b"--results_dir=a\0b\n", "--results_dir=a\\x00b: must name a folder"),
+        (b"--data_dir=a\0b\n", "--data_dir=a\\x00b: must name a folder"),
+        (b"--study=a\0b\n", "--study=a\\x00b: must name the file"),
+        (b"--mode=\x1b[31m\n", "\\x1b[31m"),
+        (b"--epochs=" + b"9" * 5000 + b"\n", " … "),
+    ],
+)
+def test_a_mistake_in_a_flag_file_gets_one_line(content, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("some.flags").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        flags.parse(["reproduce.py", "--flagfile=some.flags"])
+    text = str(error.value)
+    assert said in text
+    assert text.isprintable()
+    assert len(text) < 2100
+
+
+def test_the_flags_of_a_file_stand_where_it_is_named(tmp_path):
+    inner = tmp_path / "inner.flags"
+    inner.write_text("--seed=3\n")
+    outer = f"# Ten of them.\n// No more.\n\n --epochs=10\n--flagfile={inner}"
+    (tmp_path / "outer.flags").write_text(outer)
+    settings = flags.parse(["", "--epochs=1", "--seed=1", f"-flagfile={tmp_path}/outer.flags"])
+    assert (settings.epochs, settings.seed) == (10, 3)
+    settings = flags.parse(["", f"--flagfile={tmp_path}/outer.flags", "--epochs=1", "--seed=1"])
+    assert (settings.epochs, settings.seed) == (1, 1)
+
+
+def test_a_path_of_two_lines_is_shown_in_one(reproduce):
+    result = reproduce("--data_dir=no such\nfolder")
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert r"no such\nfolder" in line
 
 
 def test_a_missing_package_is_named():

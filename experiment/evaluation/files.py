@@ -12,11 +12,12 @@ import numpy.typing as npt
 from experiment.evaluation import pictures
 from experiment.evaluation.log import log_text
 from experiment.evaluation.traces import Trace
-from experiment.settings import UserError
+from experiment.settings import Settings
 from experiment.storage.folder import cannot_write
+from experiment.storage.reading import check, number, reading
 from experiment.style import drawing
 from experiment.training.answers import PICTURED_IMAGES
-from experiment.training.mnist import Split
+from experiment.training.mnist import COUNT_MAX, Split
 from experiment.training.outcome import QUALITY, Outcome, predicted
 
 # What `write` writes.
@@ -28,6 +29,12 @@ FILES = frozenset(
         for end in ("csv", "png", "svg")
     }
 )
+COSTS = ("epoch", "cost")
+PREDICTIONS = ("split", "index", "label", "probability", "prediction")
+DEFAULTS = Settings().numeric()
+WRITER = "make reproduce"
+# Milliseconds that no step takes.
+LONGEST = 1e9
 
 
 class Predictions(NamedTuple):
@@ -71,10 +78,10 @@ def write(
     try:
         (folder / "log.txt").write_text(log_text(costs, outcome.test, split.test.y))
         # Python's shortest decimals give back every float, and NumPy's every float32, bit for bit.
-        _write_csv(folder / "cost.csv", ["epoch", "cost"], enumerate(costs, 1))
+        _write_csv(folder / "cost.csv", COSTS, enumerate(costs, 1))
         _write_csv(
             folder / "predictions.csv",
-            ["split", "index", "label", "probability", "prediction"],
+            PREDICTIONS,
             (
                 (name, index, label, str(p), prediction)
                 for name, labels, ps in (
@@ -130,36 +137,97 @@ def _write_predictions(path: Path, split: Split, outcome: Outcome, metrics: dict
         pictures.draw_predictions(figure, split.test, outcome.test, metrics["digits"])
 
 
+# Each of these readers raises a UserError if the file is not there, or damaged.
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """The content of metrics.json of the run in `folder`. Raises a UserError if there is none."""
-    return _read_json(folder / "metrics.json")
+    """The content of metrics.json of the run in `folder`."""
+    path = folder / "metrics.json"
+    with reading(path, WRITER):
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        for setting in DEFAULTS:
+            check(setting in content, setting)
+        check_metrics(content)
+    return content
+
+
+def check_settings(content: dict[str, Any]) -> None:
+    """Raises one of `DAMAGED` unless the settings are of the types that they have.
+
+    Args:
+        content: of metrics.json; one whose flag is newer than the run may be missing.
+    """
+    for name, default in DEFAULTS.items():
+        value = content.get(name, default)
+        if name == "digits":
+            check(all(map(str.isdigit, value)) and len(value) == len(default), name)
+        else:
+            check(type(value) is type(default), name)
+
+
+def check_metrics(content: dict[str, Any]) -> None:
+    """Raises one of `DAMAGED` unless the content of metrics.json can be that of a run."""
+    check_settings(content)
+    for name in ("cost_first", "cost_last"):
+        # ½(p − y)² of an image is at most ½.
+        check(0 <= number(content[name]) <= COUNT_MAX / 2, name)
+    for images in ("test", "held_out"):
+        total, accuracy = content[f"{images}_total"], content[f"{images}_accuracy"]
+        check(type(total) is int and 0 <= total <= COUNT_MAX, f"{images}_total")
+        check(0 <= number(accuracy) <= 1 if total else accuracy is None, f"{images}_accuracy")
+    right, interval = content["test_correct"], content["held_out_interval_95"]
+    check(type(right) is int, "test_correct")
+    check(right / content["test_total"] == content["test_accuracy"], "test_correct")
+    if content["held_out_total"]:
+        low, high = map(number, interval)
+        check(-0.01 < low <= high < 1.01, "held_out_interval_95")
+    else:
+        check(interval is None, "held_out_interval_95")
 
 
 def read_timing(folder: Path) -> dict[str, Any]:
-    """The content of timing.json of the run in `folder`. Raises a UserError if there is none."""
-    return _read_json(folder / "timing.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is not there: make reproduce writes it") from None
+    """The content of timing.json of the run in `folder`."""
+    path = folder / "timing.json"
+    with reading(path, WRITER):
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        check(0 < number(content["ms_per_step"]) < LONGEST, "ms_per_step")
     return content
+
+
+def _read_csv(path: Path, header: Sequence[str]) -> list[list[str]]:
+    """The rows below the header."""
+    with path.open(newline="") as file:
+        found, *rows = csv.reader(file)
+    check(found == list(header), "first line")
+    return rows
 
 
 def read_costs(folder: Path) -> list[float]:
     """The cost of each epoch of the run in `folder`."""
-    with (folder / "cost.csv").open() as file:
-        return [float(row["cost"]) for row in csv.DictReader(file)]
+    metrics = read_metrics(folder)
+    path = folder / "cost.csv"
+    with reading(path, WRITER):
+        rows = _read_csv(path, COSTS)
+        costs = [number(float(cost)) for _, cost in rows]
+        check([int(epoch) for epoch, _ in rows] == list(range(1, metrics["epochs"] + 1)), "epochs")
+        ends = [metrics["cost_first"], metrics["cost_last"]]
+        check([costs[0], costs[-1]] == ends, "costs")
+    return costs
 
 
 def read_predictions(folder: Path, split: str) -> Predictions:
     """What the run in `folder` said of `test` or `held_out`."""
-    with (folder / "predictions.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
-    return Predictions(
-        np.array([int(row["label"]) for row in rows]),
-        np.array([float(row["probability"]) for row in rows]),
-        np.array([int(row["prediction"]) for row in rows]),
-    )
+    metrics = read_metrics(folder)
+    path = folder / "predictions.csv"
+    with reading(path, WRITER):
+        all_rows = _read_csv(path, PREDICTIONS)
+        check({row[0] for row in all_rows} <= {"test", "held_out"}, "splits")
+        rows = [row[1:] for row in all_rows if row[0] == split]
+        indices = [int(index) for index, _, _, _ in rows]
+        check(indices == list(range(metrics[f"{split}_total"])), f"images of {split}")
+        labels, says = ([int(row[column]) for row in rows] for column in (1, 3))
+        p = [float(row[2]) for row in rows]
+        check({*labels, *says} <= {0, 1} and all(0 <= each <= 1 for each in p), split)
+        right = sum(map(int.__eq__, labels, says))
+        check(not rows or right / len(rows) == metrics[f"{split}_accuracy"], split)
+    return Predictions(np.array(labels), np.array(p), np.array(says))

@@ -15,7 +15,8 @@ from experiment.evaluation.claims import Claim, OverSeeds, judge, table
 from experiment.evaluation.files import read_metrics
 from experiment.evaluation.statistics import spread
 from experiment.report.speed import read_bench
-from experiment.settings import UserError
+from experiment.settings import said_in_a_line
+from experiment.storage.reading import reading
 from experiment.studies import runs
 
 
@@ -26,9 +27,11 @@ def over_seeds(folder: Path) -> OverSeeds | None:
         What the seeds show that both modes have been run with, or None if there are none.
     """
     by_mode: dict[str, dict[int, dict[str, Any]]] = {"manual": {}, "auto": {}}
-    for measured in runs.read(folder):
-        if measured["wiring"] == "published":
-            by_mode[measured["mode"]][measured["seed"]] = measured
+    found = runs.read(folder)
+    with reading(folder / runs.FILE, "make studies"):
+        for measured in found:
+            if measured["wiring"] == "published" and "cost_first" in measured:
+                by_mode[measured["mode"]][measured["seed"]] = measured
     manual, auto = by_mode["manual"], by_mode["auto"]
     both = sorted(manual.keys() & auto.keys())
     if not both:
@@ -58,7 +61,7 @@ def claims(folder: Path) -> list[Claim]:
     """The claims, judged from the two published runs in `folder` and from its benchmark.
 
     Raises:
-        UserError: one of the runs is not there.
+        UserError: one of the runs is not there, or a file is damaged.
     """
     manual, auto = (read_metrics(folder / f"published-{mode}") for mode in ("manual", "auto"))
     bench = read_bench(folder)
@@ -69,9 +72,7 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m experiment.report.claims FOLDER")
     results = Path(sys.argv[1])
-    try:
+    with said_in_a_line():
         text = table(claims(results), over_seeds(results / "studies" / "claims"))
         (results / "claims.md").write_text(text)
         print(text)
-    except UserError as error:
-        sys.exit(str(error))

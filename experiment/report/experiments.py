@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from experiment.evaluation.files import read_metrics, read_timing
 from experiment.settings import PROJECT, RESULTS
+from experiment.storage.reading import check, reading
 
 _FILE = tomllib.loads((PROJECT / "presets" / "experiments.toml").read_text())
 # The flags of each experiment and of each preset, by the folder that it writes below results/.
@@ -47,11 +48,15 @@ def run_all() -> None:
 
 
 def read_all(names: Iterable[str]) -> dict[str, Run]:
-    """Reads what the experiments of these names wrote."""
-    return {
+    """Reads what the experiments of these names wrote. Raises a UserError if it is damaged."""
+    runs = {
         name: Run(name, _flags(name), read_metrics(RESULTS / name), read_timing(RESULTS / name))
         for name in names
     }
+    for name, run in runs.items():
+        with reading(RESULTS / name / "metrics.json", "make results"):
+            check(run.metrics["held_out_total"] > 0, "held_out_total")
+    return runs
 
 
 if __name__ == "__main__":

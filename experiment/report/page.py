@@ -23,7 +23,8 @@ from matplotlib.axes import Axes
 from experiment.evaluation.files import read_predictions
 from experiment.report import pictures, speed, timeline
 from experiment.report.experiments import EXPERIMENTS
-from experiment.settings import PROJECT, RESULTS, Settings
+from experiment.settings import PROJECT, RESULTS, Settings, said_in_a_line
+from experiment.storage.reading import reading
 from experiment.studies import definition, runs, summary
 from experiment.style import inline
 from experiment.training import mnist
@@ -51,8 +52,7 @@ def drawn(draw: Callable[[Axes], None], height: float, label: str) -> str:
 
 def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     """What the page shows in the place of each picture of docs/, by that picture's address."""
-    bench = speed.read_bench(results)
-    assert bench is not None, "make bench writes bench.json"
+    bench = speed.bench(results)
     said = read_predictions(results / "published-auto", "test")
     steps = timeline.read(results)
     extent = timeline.extent_of(steps)
@@ -88,13 +88,15 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
         study = definition.read(PROJECT / "presets" / "studies" / f"{name}.toml")
         figure, called = definition.ACCURACY[study.images]
         found = runs.read(results / "studies" / name)
-        accuracy = summary.figures(found, figure)
+        with reading(results / "studies" / name / runs.FILE, "make studies"):
+            accuracy = summary.figures(found, figure)
+            cosines = summary.pooled_cosines(found)
         points = partial(summary.draw_points, accuracy=accuracy)
         label = f"{called}: the share of images right in every run of the study {name}"
         height = 0.35 * len(accuracy) + 1.1
         shown[f"studies/{name}/points"] = [inline(points, WIDTH, height, label)]
         if name == "synthetic":
-            guesses = partial(summary.draw_cosines, cosines=summary.pooled_cosines(found))
+            guesses = partial(summary.draw_cosines, cosines=cosines)
             label = "the pooled cosines of both time boxes, epoch by epoch"
             shown[f"studies/{name}/cosines"] = [inline(guesses, WIDTH, 3, label)]
     return {f"../results/{name}.png": parts for name, parts in shown.items()}
@@ -164,4 +166,5 @@ def page(results: Path) -> str:
 
 
 if __name__ == "__main__":
-    (RESULTS / "report.html").write_text(page(RESULTS))
+    with said_in_a_line():
+        (RESULTS / "report.html").write_text(page(RESULTS))

@@ -18,7 +18,7 @@ from experiment.evaluation.files import Predictions, read_costs, read_prediction
 from experiment.evaluation.pictures import draw_cost
 from experiment.markdown import markdown
 from experiment.report.experiments import EXPERIMENTS
-from experiment.settings import RESULTS, Settings
+from experiment.settings import RESULTS, Settings, said_in_a_line
 from experiment.style import BLUE, DARK_GREY, GREY, VERMILION, drawing
 from experiment.training import mnist
 from experiment.training.answers import draw_image
@@ -128,15 +128,16 @@ def cost_drawings(results: Path) -> dict[str, Callable[[Axes], None]]:
 
 
 if __name__ == "__main__":
-    (RESULTS / "shift.md").write_text(table(RESULTS))
-    with drawing(RESULTS / "costs", 9, 9) as figure:
-        drawings = cost_drawings(RESULTS).values()
-        for axes, draw in zip(figure.subplots(4, 3).flat, drawings, strict=True):
-            draw(axes)
-    with drawing(RESULTS / "shift", 9, 2.6) as figure:
-        for axes, (name, title) in zip(figure.subplots(1, 3), SHIFTED.items(), strict=True):
-            draw_shift(axes, agreement(RESULTS, name), title)
-        figure.suptitle("Of the answers, percent that are the label of the image so far away")
-    images = mnist.split(mnist.load(Settings.data_dir), Settings()).test.x
-    with drawing(RESULTS / "strip", 6.5, 2.2) as figure:
-        draw_strip(figure, images, read_predictions(RESULTS / "published-auto", "test"))
+    with said_in_a_line():
+        (RESULTS / "shift.md").write_text(table(RESULTS))
+        with drawing(RESULTS / "costs", 9, 9) as figure:
+            drawings = cost_drawings(RESULTS).values()
+            for axes, draw in zip(figure.subplots(4, 3).flat, drawings, strict=True):
+                draw(axes)
+        with drawing(RESULTS / "shift", 9, 2.6) as figure:
+            for axes, (name, title) in zip(figure.subplots(1, 3), SHIFTED.items(), strict=True):
+                draw_shift(axes, agreement(RESULTS, name), title)
+            figure.suptitle("Of the answers, percent that are the label of the image so far away")
+        images = mnist.split(mnist.load(Settings.data_dir), Settings()).test.x
+        with drawing(RESULTS / "strip", 6.5, 2.2) as figure:
+            draw_strip(figure, images, read_predictions(RESULTS / "published-auto", "test"))

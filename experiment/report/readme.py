@@ -10,7 +10,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from experiment.settings import PROJECT
+from experiment.settings import PROJECT, said_in_a_line
+from experiment.storage.reading import reading
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -39,7 +40,8 @@ def filled(text: str, address: str | None, notebook: Path = NOTEBOOK) -> str:
         badge = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]({COLAB}/github{path})\n"
 
     def copy(match: re.Match[str]) -> str:
-        part = badge if match[1] == "badge" else (PROJECT / match[1]).read_text()
+        with reading(PROJECT / match[1], "make results"):
+            part = badge if match[1] == "badge" else (PROJECT / match[1]).read_text()
         return f"<!-- {match[1]} -->\n{part}<!-- end -->"
 
     return re.sub(r"<!-- (\S+) -->\n.*?<!-- end -->", copy, text, flags=re.DOTALL)
@@ -56,7 +58,8 @@ def filled_notebook(path: Path, address: str | None) -> str:
 
 
 if __name__ == "__main__":
-    for page in PAGES:
-        page.write_text(filled(page.read_text(), repository()))
-    for notebook in NOTEBOOKS:
-        notebook.write_text(filled_notebook(notebook, repository()))
+    with said_in_a_line():
+        for page in PAGES:
+            page.write_text(filled(page.read_text(), repository()))
+        for notebook in NOTEBOOKS:
+            notebook.write_text(filled_notebook(notebook, repository()))

@@ -3,8 +3,8 @@
 results/bench.json → results/bench.md, .png and .svg.
 """
 
+import itertools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,50 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
+from experiment.evaluation.files import LONGEST
 from experiment.markdown import markdown
-from experiment.settings import RESULTS
+from experiment.settings import RESULTS, UserError, said_in_a_line
+from experiment.storage.reading import check, number, plain, reading
 from experiment.style import BLUE, GREY, VERMILION, drawing
+
+# What a table, a picture and a claim of the post are drawn from.
+NEEDED = {"post", "feed", "auto, feed"}
+GROWTH = ("BLAS floor", "stepwise", "delayed")
 
 
 def read_bench(results: Path) -> dict[str, Any] | None:
-    """What `make bench` measured, or None if it was not called yet."""
+    """What `make bench` measured, or None if it was not called yet.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     path = results / "bench.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    with reading(path, "make bench"):
+        report: dict[str, Any] = json.loads(path.read_bytes())
+        ms, growth = report["ms_per_step"], report["growth"]
+        against = [kind for kinds in growth.values() for kind in kinds.items()]
+        parts = [ms, report["start_up_seconds"], report["peak_memory_mb"]]
+        parts += [by_count for _, by_count in against]
+        for name in (*growth, *(by for by, _ in against), *itertools.chain(*parts)):
+            plain(name)
+        for value in itertools.chain(*(part.values() for part in parts)):
+            check(1 / LONGEST < number(value) < LONGEST, f"figure {value}")
+        number(report["checkpoint_share"])
+        for _, by_count in against:
+            counts = {int(count) for count in by_count}
+            check(len(counts) > 1 and 0 < min(counts) <= max(counts) < LONGEST, "growth")
+        check(ms.keys() >= NEEDED and all("width" in growth[name] for name in GROWTH), "programs")
+    return report
+
+
+def bench(results: Path) -> dict[str, Any]:
+    """What `make bench` measured. Raises a UserError if it was not called yet."""
+    report = read_bench(results)
+    if report is None:
+        raise UserError(f"{results / 'bench.json'} is not there: make bench writes it")
+    return report
 
 
 def power(by: str, ms_per_step: dict[str, float]) -> float:
@@ -48,7 +83,7 @@ def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
 def draw_growth(axes: Axes, growth: dict[str, dict[str, dict[str, float]]]) -> None:
     """Milliseconds per step against the width."""
     colors = (GREY, BLUE, VERMILION)
-    for name, color in zip(("BLAS floor", "stepwise", "delayed"), colors, strict=True):
+    for name, color in zip(GROWTH, colors, strict=True):
         by_width = growth[name]["width"]
         widths = [int(width) for width in by_width]
         label = LABELS.get(name, name)
@@ -112,7 +147,5 @@ def write(results: Path, report: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    measured = read_bench(RESULTS)
-    if measured is None:
-        sys.exit(f"{RESULTS / 'bench.json'} is not there: make bench writes it")
-    write(RESULTS, measured)
+    with said_in_a_line():
+        write(RESULTS, bench(RESULTS))

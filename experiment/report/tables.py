@@ -11,7 +11,8 @@ import numpy as np
 from experiment.evaluation.statistics import spread, wilson_interval
 from experiment.markdown import markdown
 from experiment.report.experiments import ABOUT, EXPERIMENTS, PRESETS, Run, read_all
-from experiment.settings import RESULTS, Settings
+from experiment.settings import RESULTS, Settings, said_in_a_line
+from experiment.storage.reading import reading
 from experiment.studies import runs as runs_of
 from experiment.studies import summary
 from experiment.training import mnist
@@ -19,6 +20,7 @@ from graph.weights import portable_draw
 
 # Of the study of synthetic gradients.
 TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
+SYNTHETIC = RESULTS / "studies" / "synthetic"
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
 
 
@@ -143,6 +145,11 @@ def learning(found: list[dict[str, Any]]) -> str:
     Args:
         found: its runs.
     """
+    with reading(SYNTHETIC / runs_of.FILE, "make studies"):
+        return _learning(found)
+
+
+def _learning(found: list[dict[str, Any]]) -> str:
     accuracy = summary.figures(found, "held_out_accuracy")
     right = {name: f"{values.mean():.1%}" for name, values in accuracy.items()}
     frozen, bptt = accuracy["frozen"], accuracy["bptt"]
@@ -179,22 +186,23 @@ def limit(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
-    (RESULTS / "finding.md").write_text(finding(experiments))
-    (RESULTS / "learning.md").write_text(learning(runs_of.read(RESULTS / "studies" / "synthetic")))
-    (RESULTS / "limit.md").write_text(limit(TASK))
-    (RESULTS / "table.md").write_text(short_table(experiments))
-    (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
-    (RESULTS / "README.md").write_text(
-        "# Results\n\n"
-        "Written by `make results`, which runs every command below. A step is one training image. "
-        "Milliseconds differ from run to run, all else does not. What it all means: "
-        "[docs/what-happened.md](../docs/what-happened.md).\n\n"
-        f"{whole_table(experiments)}\n"
-        "0–4 against 5–9, a harder task, on which the time boxes do learn "
-        "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
-        f"{whole_table(presets)}\n"
-        "What a time box waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
-        "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
-        "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
-    )
+    with said_in_a_line():
+        experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
+        (RESULTS / "finding.md").write_text(finding(experiments))
+        (RESULTS / "learning.md").write_text(learning(runs_of.read(SYNTHETIC)))
+        (RESULTS / "limit.md").write_text(limit(TASK))
+        (RESULTS / "table.md").write_text(short_table(experiments))
+        (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
+        (RESULTS / "README.md").write_text(
+            "# Results\n\n"
+            "Written by `make results`, which runs every command below. A step is one training "
+            "image. Milliseconds differ from run to run, all else does not. What it all means: "
+            "[docs/what-happened.md](../docs/what-happened.md).\n\n"
+            f"{whole_table(experiments)}\n"
+            "0–4 against 5–9, a harder task, on which the time boxes do learn "
+            "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
+            f"{whole_table(presets)}\n"
+            "What a time box waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
+            "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
+            "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
+        )

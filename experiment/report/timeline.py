@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
+from experiment.evaluation.files import LONGEST
 from experiment.markdown import markdown
-from experiment.settings import RESULTS
+from experiment.settings import RESULTS, said_in_a_line
+from experiment.storage.reading import check, number, plain, reading
 from experiment.style import BLUE, DARK_GREY, VERMILION, drawing
 
 BAR = 1.4  # How high a bar is with the room around it; a line of text is 1.
@@ -76,11 +78,25 @@ def measure() -> tuple[str, list[Ran]]:
 
 
 def read(results: Path) -> dict[str, list[Ran]]:
-    """What results/timeline.csv holds, by the way to train."""
+    """What results/timeline.csv holds, by the way to train.
+
+    Raises:
+        UserError: the file is not there, or damaged.
+    """
     found = defaultdict(list)
-    with (results / "timeline.csv").open() as file:
-        for way, box, kind, operation, start, end, *update in list(csv.reader(file))[1:]:
-            found[way].append(Ran(way, box, kind, operation, float(start), float(end), *update))
+    path = results / "timeline.csv"
+    with reading(path, "make results"):
+        with path.open(newline="") as file:
+            header, *rows = csv.reader(file)
+        check(header == list(Ran._fields), "first line")
+        for way, box, kind, operation, start, end, changes, after in rows:
+            for text in (way, box, operation, changes, after):
+                plain(text)
+            check(kind in COLORS, "kinds")
+            ran = Ran(way, box, kind, operation, float(start), float(end), changes, after)
+            check(0 <= number(ran.start_ms) <= number(ran.end_ms) < LONGEST, "times")
+            found[way].append(ran)
+        check(extent_of(found)[0] > 0, "times")
     return found
 
 
@@ -131,15 +147,16 @@ def extent_of(found: dict[str, list[Ran]]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    from experiment.training.startup import fix_rounding, import_tensorflow
+    with said_in_a_line():
+        from experiment.training.startup import fix_rounding, import_tensorflow
 
-    fix_rounding()
-    import_tensorflow()
-    text, rows = measure()
-    (RESULTS / "timeline.md").write_text(text)
-    with (RESULTS / "timeline.csv").open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([Ran._fields, *rows])
-    found = read(RESULTS)
-    with drawing(RESULTS / "timeline", 13, 5) as figure:
-        for axes, rows in zip(figure.subplots(1, len(found)), found.values(), strict=True):
-            draw(axes, rows, extent_of(found))
+        fix_rounding()
+        import_tensorflow()
+        text, rows = measure()
+        (RESULTS / "timeline.md").write_text(text)
+        with (RESULTS / "timeline.csv").open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([Ran._fields, *rows])
+        found = read(RESULTS)
+        with drawing(RESULTS / "timeline", 13, 5) as figure:
+            for axes, rows in zip(figure.subplots(1, len(found)), found.values(), strict=True):
+                draw(axes, rows, extent_of(found))

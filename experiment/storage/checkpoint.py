@@ -11,7 +11,9 @@ followed.
 """
 
 import hashlib
+import itertools
 import json
+import math
 import re
 import shutil
 import stat
@@ -23,8 +25,9 @@ from typing import Any
 
 from experiment.settings import Settings, UserError
 from experiment.storage.folder import flush, flush_entry, make, remove
+from experiment.storage.reading import DAMAGED, check
 from experiment.training.mnist import Split
-from experiment.training.outcome import START, History, State
+from experiment.training.outcome import QUALITY, START, History, State
 
 KEPT = 2
 VARIABLES, STATE, DIGESTS = "variables", "state.json", "SHA256SUMS"
@@ -155,26 +158,37 @@ class Checkpoints:
         """A checkpoint, or None if it is damaged. Raises a UserError if its settings are others."""
         path = self._path(epoch)
         try:
-            if not _is_complete(path) or (path / DIGESTS).read_text() != _digests(path):
-                raise ValueError
-            state = json.loads((path / STATE).read_text())
+            check(_is_complete(path) and _is_signed(path), DIGESTS)
+            state = json.loads((path / STATE).read_bytes())
             settings: dict[str, Any] = dict(state["settings"])
+            # A NamedTuple would fill in what is missing.
+            check(state["history"].keys() == set(History._fields), "history")
             history = History(**state["history"])
-            if len(history.costs) != epoch:
-                raise ValueError
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            _check(history, epoch)
+            differ = [
+                f"{name}={settings.get(name)} there, {value} here"
+                for name, value in self._settings.items()
+                if settings.get(name) != value
+            ]
+        except (OSError, *DAMAGED):
             return None
-        differ = [
-            f"{name}={settings.get(name)} there, {value} here"
-            for name, value in self._settings.items()
-            if settings.get(name) != value
-        ]
         if differ:
             raise UserError(
                 f"{path} has other settings ({'; '.join(differ)}): give the same flags, or "
                 "--noresume to drop it"
             )
         return State(history, path / VARIABLES)
+
+
+def _check(history: History, epoch: int) -> None:
+    """Raises one of `DAMAGED` unless it can be the history of so many epochs."""
+    costs, quality, seconds = history
+    check(type(costs) is list and len(costs) == epoch, "costs")
+    check(type(quality) is list and len(quality) in (0, epoch), "quality")
+    check(all(type(row) is list and len(row) == len(QUALITY) for row in quality), "quality")
+    for figure in (*costs, *itertools.chain(*quality), seconds):
+        check(type(figure) is float, "figures")
+    check(0 <= seconds < math.inf and all(map(math.isfinite, costs)), "figures")
 
 
 def _remove(path: Path) -> None:
@@ -192,6 +206,13 @@ def _is_complete(path: Path) -> bool:
     return found.keys() == FILES and all(
         stat.S_ISREG(status.st_mode) and status.st_size <= SIZE_MAX for status in found.values()
     )
+
+
+def _is_signed(folder: Path) -> bool:
+    """Whether every digest of a checkpoint is right. Raises OSErrors."""
+    expected = _digests(folder).encode()
+    with (folder / DIGESTS).open("rb") as file:
+        return file.read(len(expected) + 1) == expected
 
 
 def _digests(folder: Path) -> str:

@@ -14,7 +14,9 @@ lr_x = [1e-3, 1e-2]             a flag's values: a row for each, with each of ev
 name = "other another"          the experiments that it is compared with, seed by seed
 """
 
+import dataclasses
 import itertools
+import math
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -29,6 +31,10 @@ ACCURACY = {
     "test": ("test_accuracy", "test images"),
 }
 TABLES = ("experiments", "grid", "differences")
+# More cannot be meant: a run takes seconds.
+RUNS_MAX = 10_000
+# Of an experiment, as tables and pictures can show it.
+NAME = r"[\w.,+=-]{1,200}"
 
 
 class Job(NamedTuple):
@@ -78,26 +84,38 @@ class Study(NamedTuple):
         if settings.allow_other_data:
             data.append("--allow_other_data")
 
-        def job(name: str, seed: int) -> Job:
-            own = [f"--seed={seed}", *([f"--split_seed={seed}"] if self.splits else [])]
-            command = [str(self.path), *data, *self.experiments[name], *own]
+        def its(name: str) -> Settings:
             try:
-                its = parse(command)
+                found = parse([str(self.path), *data, *self.experiments[name], "--seed=0"])
             except UserError as error:
                 raise UserError(f"--study={self.path}, {name}: {error}") from None
-            if its.mode == "numpy":
+            except SystemExit:
+                raise UserError(f"--study={self.path}, {name}: --help is for the command") from None
+            if found.mode == "numpy":
                 raise UserError(
                     f"--study={self.path}, {name}: --mode=numpy has no graph, and no study"
                 )
-            return Job(name, its)
+            return found
 
-        return [job(name, seed) for seed in range(self.seeds) for name in self.experiments]
+        all_settings = {name: its(name) for name in self.experiments}
+
+        def with_seed(found: Settings, seed: int) -> Settings:
+            split_seed = seed if self.splits else found.split_seed
+            return dataclasses.replace(found, seed=seed, split_seed=split_seed)
+
+        return [
+            Job(name, with_seed(found, seed))
+            for seed in range(self.seeds)
+            for name, found in all_settings.items()
+        ]
 
 
 def _grid(name: str, axes: dict[str, list[Any]]) -> dict[str, list[str]]:
     """The flags that make each row of a grid, by a name of their values: dni-rec1e-2-x1e-3, say."""
     if not all(isinstance(values, list) and values for values in axes.values()):
         raise ValueError(f"grid.{name}: each flag takes a list of values")
+    if math.prod(map(len, axes.values())) > RUNS_MAX:
+        raise ValueError(f"grid.{name}: it has more than {RUNS_MAX} rows")
     rows = {}
     for values in itertools.product(*axes.values()):
         row = dict(zip(axes, values, strict=True))
@@ -127,24 +145,31 @@ def read(path: Path) -> Study:
             experiments |= {row: flags + chosen for row, chosen in grids[name].items()}
         experiments = {
             name: [
-                re.sub("^--flagfile=", f"--flagfile={path.parent}/", flag)
+                re.sub("^--flagfile=", lambda _: f"--flagfile={path.parent}/", flag)
                 for flag in (*flags, *found.get("flags", "").split())
             ]
             for name, flags in experiments.items()
         }
-        differences = [(name, other) for name in compared for other in compared[name].split()]
+        differences = [
+            (name, other) for name, others in compared.items() for other in others.split()
+        ]
+        if strange := [name for name in experiments if not re.fullmatch(NAME, name, re.ASCII)]:
+            raise ValueError(f"{strange[0]!r} is no name of letters, digits and any of _.,+=-")
+        if not isinstance(found.get("splits", False), bool):
+            raise ValueError("splits is true or false")
+        if type(seeds) is not int or seeds < 1:
+            raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
+        if not experiments:
+            raise UserError(f"--study={path} has no experiments")
+        if seeds * len(experiments) > RUNS_MAX:
+            raise UserError(f"--study={path} has more than {RUNS_MAX} runs: lower its seeds")
+        if images not in tuple(ACCURACY):
+            raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
+        if unknown := {name for pair in differences for name in pair} - set(experiments):
+            raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
     except OSError as error:
         raise UserError(f"--study={path} cannot be read ({error.strerror})") from None
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
-    if not isinstance(seeds, int) or seeds < 1:
-        raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
-    if not experiments:
-        raise UserError(f"--study={path} has no experiments")
-    if images not in ACCURACY:
-        raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
-    if unknown := {name for pair in differences for name in pair} - set(experiments):
-        raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
-    splits = bool(found.get("splits", False))
-    return Study(path, seeds, images, splits, experiments, grids, differences)
+    return Study(path, seeds, images, found.get("splits", False), experiments, grids, differences)

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from experiment.evaluation.files import check_metrics, check_settings
 from experiment.storage.folder import write_whole
+from experiment.storage.reading import DAMAGED, check, reading
 
 FILE = "runs.jsonl"
 
@@ -15,18 +17,43 @@ def line(measured: dict[str, Any]) -> str:
     return json.dumps(measured) + "\n"
 
 
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The runs of the study in `folder`, without what is no run: a line that was cut off, say."""
+def read(folder: Path, *, whole: bool = True) -> list[dict[str, Any]]:
+    """The runs of the study in `folder`.
+
+    Args:
+        folder: of the results of the study.
+        whole: whether every line has to be a run; else, what is none is left out: a line that was
+            cut off, say.
+
+    Raises:
+        UserError: the file cannot be read, or has to be whole and is not.
+    """
     path = folder / FILE
     found = []
-    for text in path.read_text().splitlines() if path.exists() else []:
-        try:
-            measured = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(measured, dict):
-            found.append(measured)
+    with reading(path, "make studies"):
+        for text in path.read_bytes().splitlines() if path.exists() else []:
+            try:
+                found.append(_run(text))
+            except DAMAGED:
+                if whole:
+                    raise
     return found
+
+
+def _run(text: bytes) -> dict[str, Any]:
+    """What a line says; raises one of `DAMAGED` if it is not what `measure` can have measured."""
+    measured: dict[str, Any] = json.loads(text)
+    check(type(measured["experiment"]) is str, "experiment")
+    check_settings(measured)
+    if "cost_first" not in measured:  # The cost was not finite.
+        check(not any(name.endswith(("_accuracy", "_last")) for name in measured), "cost_first")
+        return measured
+    check_metrics(measured)
+    cosines = measured["pooled_cosines"]
+    check(len(cosines) in (0, measured["epochs"]), "pooled_cosines")
+    for each in cosines:
+        check([type(cosine) for cosine in each] == [float, float], "pooled_cosines")
+    return measured
 
 
 def write(folder: Path, all_measured: Iterable[dict[str, Any]]) -> None:

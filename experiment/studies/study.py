@@ -52,7 +52,7 @@ def run(
     with locked(folder):
         try:
             make(folder)
-            done = _done(runs.read(folder), jobs, data.sha_256)
+            done = _done(runs.read(folder, whole=False), jobs, data.sha_256)
 
             def in_order() -> list[dict[str, Any]]:
                 return [done[_key(job)] for job in jobs if _key(job) in done]

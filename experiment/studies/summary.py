@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from experiment.evaluation.pictures import epoch_axis
 from experiment.evaluation.statistics import RESAMPLES, Spread, few, spread
 from experiment.markdown import markdown
+from experiment.settings import Settings
 from experiment.storage.folder import write_whole
 from experiment.studies.definition import ACCURACY, Study
 from experiment.style import BLUE, GREY, VERMILION, drawing
@@ -84,7 +85,8 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         for name in accuracy
     }
     if study.images == "held_out":
-        right, total = figures(runs, "test_correct"), runs[0]["test_images"]
+        right = figures(runs, "test_correct")
+        total = runs[0].get("test_images", Settings.test_images)
         columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
     if cosines := pooled_cosines(runs):
         for box in (0, 1):

@@ -136,13 +136,14 @@ def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
     """Gives the variables the values that `Running.save` wrote.
 
     Raises:
-        UserError: the files are of other variables.
+        UserError: the files are of other variables, or damaged.
     """
     try:
         graph.saver.restore(session, str(prefix))
-    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError, ValueError):
+    except (tf.errors.OpError, ValueError):
         raise UserError(
-            f"{prefix.parent} holds other variables than this run has: add --noresume to drop it"
+            f"{prefix.parent} holds other variables than this run has, or damaged ones: add "
+            "--noresume to drop it"
         ) from None
 
 

@@ -138,6 +138,19 @@ def test_workers_over_tls_write_the_bytes_of_local_ones(whole, config, tmp_path)
         ('seeds = 1\nimages = "test"', "has no experiments"),
         (STUDY + "[grid.dni]\nlr_x = 1e-3", "grid.dni: each flag takes a list"),
         (STUDY + "[grid.dni]\nlr_x = []", "grid.dni: each flag takes a list"),
+        (STUDY.replace("seeds = 2", "seeds = true"), "seeds = True"),
+        (STUDY.replace("seeds = 2", "seeds = 9999999999"), "more than 10000 runs: lower its seeds"),
+        (STUDY.replace("seeds = 2", 'seeds = 2\nsplits = "no"'), "splits is true or false"),
+        (STUDY.replace('"held_out"', '["test"]'), "images = ['test']"),
+        (STUDY.replace('"held_out"', f"0x{'f' * 5000}"), "Exceeds the limit"),
+        (STUDY.replace("seeds = 2", f"seeds = 2\nflags = {'[' * 5000}"), "recursion"),
+        (
+            "differences = []\n" + STUDY.split("[differences]")[0],
+            "no attribute",
+        ),
+        (STUDY.replace("--mode=auto", "--help"), "later: --help is for the command"),
+        (STUDY.replace("later =", '"$\\\\x$" =', 1), "is no name of letters"),
+        (STUDY + f"[grid.a]\nlr_x = {list(range(101))}\nlr_rec = {list(range(100))}", "10000 rows"),
     ],
 )
 def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
@@ -148,6 +161,50 @@ def test_a_mistake_in_a_study_gets_one_line(reproduce, tmp_path, text, said):
     assert said in line
     assert f"--study={tmp_path / 'wrong.toml'}" in line
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.toml"]
+
+
+def test_a_study_may_be_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / r"a\q"
+    folder.mkdir()
+    (folder / "some.flags").write_text("--epochs=3")
+    (folder / "small.toml").write_text(STUDY.replace("--mode=auto", "--flagfile=some.flags"))
+    assert jobs_of(definition.read(folder / "small.toml"))[0].settings.epochs == 2
+
+
+WITHOUT = object()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cost_last", WITHOUT), ("cost_first", WITHOUT), ("cost_last", "9"), ("cost_last", 1e308),
+        ("test_correct", 3.0), ("test_correct", -1), ("test_total", 0), ("experiment", WITHOUT),
+        ("held_out_accuracy", None), ("held_out_accuracy", 2), ("held_out_interval_95", [0]),
+        ("pooled_cosines", [[0.5, 0.5]]), ("pooled_cosines", None), ("seed", "0"), ("epochs", [2]),
+        ("digits", "01"), ("wiring", {"a": 1}),
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_run(whole, tmp_path, name, value):
+    _, asked_jobs, found = small(whole)
+    wrong = {**found[1], name: value}
+    if value is WITHOUT:
+        del wrong[name]
+    runs.write(tmp_path, [found[0], wrong, *found[2:]])
+    # A study that goes on does it again; one that is shown has to be whole.
+    assert runs.read(tmp_path, whole=False) == [found[0], *found[2:]]
+    assert len(study._done(runs.read(tmp_path, whole=False), asked_jobs, mnist.SHA_256)) == 3
+    with pytest.raises(UserError, match=r"runs\.jsonl is damaged .*: make studies writes it anew"):
+        runs.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"\xff\xff", b"[" * 100_000, b"[]", b"null", b'{"a": 9', b""])
+def test_text_that_is_no_run(whole, tmp_path, text):
+    _, _, found = small(whole)
+    line = runs.line(found[0]).encode()
+    (tmp_path / runs.FILE).write_bytes(line + text + b"\n" + line)
+    assert runs.read(tmp_path, whole=False) == [found[0]] * 2
+    with pytest.raises(UserError, match=r"runs\.jsonl is damaged"):
+        runs.read(tmp_path)
 
 
 def test_a_study_of_old_gets_one_line(reproduce):
