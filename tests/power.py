@@ -1,6 +1,3 @@
-# MEMORY: this took 14 GB of 23 and was killed twice from outside: states hold whole contents (each
-# checkpoint is 10 MB). Intern file contents by digest, or shrink the run (--epochs, fewer states);
-# stay below 1 GB. Remove this comment when mended.
 """What a power cut can leave of the files that a command writes.
 
 As ALICE and CrashMonkey do it, but from outside of the kernel: strace tells what the command does

@@ -28,7 +28,8 @@ NEW = ASKED.epochs + 1
 TIMING = {"timing.json": b""}
 
 
-@dataclasses.dataclass(repr=False)  # It would be of gigabytes.
+# States share their data, but pytest would print them all: gigabytes.
+@dataclasses.dataclass(repr=False)
 class Cut:
     """A run, and all that cuts can leave of it.
 
