@@ -536,7 +536,7 @@ class Runs:
         # A study that goes on does again what is no run.
         found = call(runs.read, self.folder, whole=False)
         done = study._done(found, self.jobs, mnist.SHA_256)
-        lines = content.splitlines()
+        lines = content.split(b"\n")
         for key, original in self.originals.items():
             if runs.line(original).encode().rstrip() in lines:
                 assert key in done, "a run is done again without need"
@@ -549,7 +549,9 @@ class Runs:
         if found is None:
             assert content != self.content, "refused without need"
             return False
-        assert repr(found) == repr([json.loads(line) for line in lines])
+        # The last line may have been cut off.
+        assert len(found) >= len(lines) - 1
+        assert repr(found) == repr([json.loads(line) for line in lines[: len(found)]])
         return call(report_claims.over_seeds, self.folder) is not None
 
     def inputs(self):

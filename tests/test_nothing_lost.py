@@ -33,7 +33,7 @@ NAME = "published-manual"
 RUN = ("--epochs=12", "--train_images=30", "--test_images=5", "--checkpoint_every=2")
 # What these flags and --resume ask for.
 ASKED = Settings(epochs=12, train_images=30, test_images=5, resume=True)
-PER_PROCESS = 10_000
+PER_PROCESS = 5_000
 COMMAND = [sys.executable, str(PROJECT / "reproduce.py"), *RUN]
 
 

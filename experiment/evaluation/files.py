@@ -160,7 +160,8 @@ def check_settings(content: dict[str, Any]) -> None:
     for name, default in DEFAULTS.items():
         value = content.get(name, default)
         if name == "digits":
-            check(all(map(str.isdigit, value)) and len(value) == len(default), name)
+            check(isinstance(value, list | tuple) and len(value) == len(default), name)
+            check(all(map(str.isdigit, value)), name)
         else:
             check(type(value) is type(default), name)
 

@@ -22,8 +22,8 @@ def read(folder: Path, *, whole: bool = True) -> list[dict[str, Any]]:
 
     Args:
         folder: of the results of the study.
-        whole: whether every line has to be a run; else, what is none is left out: a line that was
-            cut off, say.
+        whole: whether every line has to be a run, but for a last one that was cut off; else, what
+            is none is left out.
 
     Raises:
         UserError: the file cannot be read, or has to be whole and is not.
@@ -31,11 +31,12 @@ def read(folder: Path, *, whole: bool = True) -> list[dict[str, Any]]:
     path = folder / FILE
     found = []
     with reading(path, "make studies"):
-        for text in path.read_bytes().splitlines() if path.exists() else []:
+        *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+        for number, text in enumerate([*lines, last]):
             try:
                 found.append(_run(text))
             except DAMAGED:
-                if whole:
+                if whole and number < len(lines):
                     raise
     return found
 

@@ -78,8 +78,11 @@ def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(
 
     def line(mode, seed, right):
         costs = {"cost_first": 2.0, "cost_last": 1.0 + seed}
-        run = {"wiring": "published", "mode": mode, "seed": seed, "test_correct": right, **costs}
-        return json.dumps(run) + "\n"
+        correct = {"test_correct": right, "test_accuracy": right / 20}
+        return json.dumps({**whole, "mode": mode, "seed": seed, **correct, **costs}) + "\n"
+
+    path = PROJECT / "results" / "studies" / "claims" / "runs.jsonl"
+    whole = json.loads(path.read_text().splitlines()[0])
 
     # In the order in which two workers may end, and cut off in the last line.
     done = [("auto", 1, 8), ("manual", 0, 10), ("auto", 0, 7), ("manual", 2, 20), ("manual", 1, 12)]
