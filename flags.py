@@ -212,12 +212,13 @@ def _with_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iter
     Raises:
         UserError: a file cannot be read, or is none of flags.
     """
-    for argument in arguments:
+    following = iter(arguments)
+    for argument in following:
         found = re.fullmatch(r"--?flagfile(?:=(.*))?", argument, re.DOTALL)
         if found is None:
             yield argument
             continue
-        path = Path(found[1] or "")
+        path = Path(next(following, "") if found[1] is None else found[1])
         try:
             with path.expanduser().open(encoding="utf-8") as file:
                 text = file.read(_FILE_MAX + 1)

@@ -134,7 +134,8 @@ def test_a_mistake_gets_one_line(reproduce, tmp_path, argument, named):
 def test_flagfile(reproduce, tmp_path):
     flagfile = tmp_path / "some.flags"
     flagfile.write_text("--epochs=0\n")
-    assert "--epochs=0" in reproduce(f"--flagfile={flagfile}").stderr
+    for arguments in ([f"--flagfile={flagfile}"], ["--flagfile", flagfile]):
+        assert "--epochs=0" in reproduce(*arguments).stderr
 
 
 @pytest.mark.parametrize(
