@@ -4,9 +4,9 @@
 
 Python tells of them, by the names of EVENTS, before they happen. It is killed before the one of
 this NUMBER that is called EVENT and is done within FOLDER; a file that was to be written is there
-then, and empty. With NUMBER 0 it comes to its end, and
-its last line on stderr says how many there were of each, as JSON. RENAMEAT2=no in the environment
-makes the system one that cannot swap two names in one step.
+then, and empty. With NUMBER 0 it comes to its end, and its last line on stderr says how many there
+were of each, as JSON. RENAMEAT2=no in the environment makes the system one that cannot swap two
+names in one step.
 """
 
 import collections
