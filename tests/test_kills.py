@@ -96,13 +96,13 @@ class Kind:
 
     @contextlib.contextmanager
     def killed(self, folder, random, meant):
-        """The command; if it is meant to, it dies before something it does, or from outside."""
+        """The command; if it is meant to, it dies at something it does, or from outside."""
         command, environment, from_outside = self.command(folder), {}, random.random() < 0.3
         if meant and not from_outside:
             # Mostly those that matter most; there are more renames where the system cannot swap.
             event = random.choice(["open", "os.rename", random.choice(list(self.operations))])
             environment = {"RENAMEAT2": "no" if event == "os.rename" else "yes"}
-            number = random.randint(1, self.operations[event])
+            number = random.randint(1, self.operations.get(event, 1))
             command = *dying(folder, event, number), *command
         with started(*command, **environment) as process:
             if meant and from_outside:
