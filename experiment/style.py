@@ -50,7 +50,7 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         # Without date and version, so that the files are the same from run to run.
         figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
         figure.set_layout_engine("none")  # All stays in its place, which took half of the time.
-        path.with_suffix(".svg").write_text(svg(figure, "n"))
+        path.with_suffix(".svg").write_text(svg(figure, "n"), "utf-8")
 
 
 def svg(figure: Figure, name: str, **options: Any) -> str:

@@ -13,7 +13,7 @@ import power
 import power_study
 import pytest
 from conftest import PROJECT
-from test_nothing_lost import NAME, tried
+from test_nothing_lost import NAME
 
 from experiment.settings import Settings
 from experiment.storage.checkpoint import Checkpoints
@@ -21,7 +21,6 @@ from experiment.storage.folder import replacing
 from experiment.studies import runs
 from experiment.training import mnist
 
-__all__ = ["tried"]
 FLAGS = ("--epochs=3", "--train_images=10", "--test_images=5", "--checkpoint_every=1", "--resume")
 ASKED = Settings(epochs=3, train_images=10, test_images=5, checkpoint_every=1, resume=True)
 NEW = ASKED.epochs + 1
