@@ -24,7 +24,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 # Of an SVG; what is scaled is left alone.
-COORDINATES = re.compile(r'( (?:d|x|y|width|height)="|translate\()([^")]*)')
+COORDINATES = re.compile(r'( (?:d|x|y|width|height)="|(?:translate|rotate)\()([^")]*)')
 # On a page the colours are those of its light or its dark scheme, under these names.
 ON_A_PAGE = {
     BLUE: "--blue",

@@ -3,6 +3,7 @@
 import io
 import re
 
+import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
@@ -20,16 +21,23 @@ def figure(shift=0.0):
     return found
 
 
-def test_the_last_digits_do_not_show():
+@pytest.fixture(params=["path", "none"])
+def font(request):
+    """Text as shapes, as in files, or as text, as on the page."""
+    with matplotlib.rc_context({"svg.fonttype": request.param}):
+        yield
+
+
+def test_the_last_digits_do_not_show(font):
     assert svg(figure(1e-8), "n") == svg(figure(), "n")
     assert svg(figure(1e-3), "n") != svg(figure(), "n")
 
 
-def test_it_is_the_picture_that_matplotlib_draws():
+def test_it_is_the_picture_that_matplotlib_draws(font):
     file = io.StringIO()
     figure().savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     with_names, ours = file.getvalue(), svg(figure(), "n")
-    shapes = [re.findall(r'(?: d="|translate\(|scale\(| [xy]=")[^")]*', text)
+    shapes = [re.findall(r'(?: d="|translate\(|rotate\(|scale\(| [xy]=")[^")]*', text)
               for text in (with_names, ours)]  # fmt: skip
     assert len(shapes[0]) > 50
     for before, after in zip(*shapes, strict=True):
