@@ -1,0 +1,129 @@
+"""What stands in results/ and is made of other files there, today's code makes of them."""
+
+import csv
+import json
+import re
+import runpy
+import shutil
+
+import numpy as np
+import pytest
+from conftest import PROJECT, read_costs, read_predictions
+
+from experiment import settings
+from experiment.evaluation import files, traces
+from experiment.report import speed, timeline
+from experiment.studies import definition, runs, summary
+from experiment.style import drawing
+from experiment.training import mnist
+from experiment.training.outcome import QUALITY, History, Outcome
+
+RESULTS = PROJECT / "results"
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# What a last digit may do to a coordinate, which has two decimals (another processor).
+ROUNDED = 0.0101
+
+
+def same(made, published):
+    """Asserts that what was made is what is published; of pictures, what their SVGs say."""
+    if made.suffix == ".png":
+        assert made.read_bytes()[16:24] == published.read_bytes()[16:24]  # width and height
+    elif made.suffix == ".svg":
+        texts = made.read_text(), published.read_text()
+        shapes = [NUMBER.sub("", text) for text in texts]
+        assert shapes[0] == shapes[1]
+        numbers = [[float(number) for number in NUMBER.findall(text)] for text in texts]
+        np.testing.assert_allclose(*numbers, rtol=0, atol=ROUNDED)
+    else:
+        assert without_times(made) == without_times(published)
+
+
+def without_times(path):
+    """A file; in the tables of all runs, without ms per step, which differ from run to run."""
+    text = path.read_text()
+    if "ms per step" in text and path.name != "bench.md":
+        text = re.sub(r"\| \d+\.\d\d +(?=\|)", "| ", text)
+        text = re.sub(r"  +|--+", "", text)
+    return text
+
+
+def all_same(made, published):
+    names = sorted(path.name for path in made.iterdir())
+    assert names
+    for name in names:
+        same(made / name, published / name)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A copy of what is published."""
+    folder = tmp_path_factory.mktemp("published") / "results"
+    shutil.copytree(RESULTS, folder, ignore=shutil.ignore_patterns(".*", "checkpoint"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        ("tables", {"finding.md", "learning.md", "limit.md", "table.md", "fault-costs.md",
+                    "README.md"}),
+        ("pictures", {"shift.md", "shift.png", "shift.svg", "costs.png", "costs.svg", "strip.png",
+                      "strip.svg"}),
+    ],
+)  # fmt: skip
+def test_what_is_made_of_all_runs(program, names, results, monkeypatch):
+    for name in names:
+        (results / name).unlink(missing_ok=True)
+    monkeypatch.setattr(settings, "RESULTS", results)
+    runpy.run_module(f"experiment.report.{program}", run_name="__main__")
+    for name in names:
+        same(results / name, RESULTS / name)
+
+
+def test_the_benchmark(tmp_path):
+    speed.write(tmp_path, json.loads((RESULTS / "bench.json").read_text()))
+    all_same(tmp_path, RESULTS)
+
+
+def test_the_timeline(tmp_path):
+    found = timeline.read(RESULTS)
+    with drawing(tmp_path / "timeline", 13, 5) as figure:
+        for axes, rows in zip(figure.subplots(1, len(found)), found.values(), strict=True):
+            timeline.draw(axes, rows, timeline.extent_of(found))
+    all_same(tmp_path, RESULTS)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "presets/studies").glob("*.toml")), ids=str)
+def test_studies(path, tmp_path):
+    study = definition.read(path)
+    published = RESULTS / "studies" / study.name
+    summary.write(study, runs.read(published), tmp_path)
+    all_same(tmp_path, published)
+
+
+@pytest.mark.parametrize(
+    "name", ["published-auto", "numpy-outer", "cdni/connected-manual", "frozen/ordered-auto"]
+)
+def test_runs(name, tmp_path):
+    published = RESULTS / name
+    metrics, timing = (
+        json.loads((published / f"{of}.json").read_text()) for of in ("metrics", "timing")
+    )
+    asked = {field: metrics[field] for field in settings.Settings().numeric()}
+    asked = settings.Settings(**{**asked, "digits": tuple(asked["digits"])})
+    quality = []
+    if (published / "quality.csv").exists():
+        with (published / "quality.csv").open() as file:
+            quality = [[float(row[of]) for of in QUALITY] for row in csv.DictReader(file)]
+    kind = np.float64 if metrics["mode"] == "numpy" else np.float32
+    p = read_predictions(published)
+    outcome = Outcome(
+        History(read_costs(published).tolist(), quality),
+        *(p[of].astype(kind) for of in ("test", "held_out")),
+    )
+    images = mnist.split(mnist.load(asked.data_dir), asked)
+    diff = (published / "diff.md").read_text("utf-8")
+    files.write(tmp_path, images, outcome, metrics, timing, diff, traces.find(asked))
+    all_same(tmp_path, published)
+    names = {path.name for path in published.iterdir() if path.name != "checkpoint"}
+    assert names == {path.name for path in tmp_path.iterdir()}
