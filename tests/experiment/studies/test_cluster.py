@@ -126,7 +126,11 @@ def processes(process):
 
 
 def workers(process):
-    return sorted(pid for pid, line in processes(process).items() if b"spawn_main" in line)
+    # Dask renames them where setproctitle is installed.
+    names = (b"spawn_main", b"dask worker")
+    return sorted(
+        pid for pid, line in processes(process).items() if any(name in line for name in names)
+    )
 
 
 def wait_for(condition, process=None, seconds=300):
