@@ -6,6 +6,9 @@
 # make test         run every test
 # make faults       kill runs and studies, cut the power, damage files, fill disks: is anything lost?
 #                   (hours; it goes on where it was stopped; QUICK=1: a minute for each kind of kill)
+# make mutants      change the code in one place at a time: do the tests notice? (hours; it goes on
+#                   where it was stopped)
+# make audit        list the licences of what is installed, and look up what is known to be unsafe
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
 # make colab        pack the notebook with all that it needs into one file, in dist/
@@ -22,7 +25,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --only-binary :all:
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce results studies bench test faults tensorboard notebook colab outputs lint setup setup-look setup-dev traces lock
+.PHONY: reproduce results studies bench test faults mutants audit tensorboard notebook colab outputs lint setup setup-look setup-dev traces lock
 
 reproduce: setup
 	$(BIN)/python reproduce.py --mode=manual --resume
@@ -33,15 +36,25 @@ test: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 # How far the kills are is known in results/.kills, as long as the code stays the same.
-FAULTS = --kills=150 --campaign=results/.kills --inputs=100000 --faults=results/faults.md
+FAULTS = --kills=200 --campaign=results/.kills --inputs=100000 --faults=results/faults.md
 ifdef QUICK
 FAULTS = --kills=1000 --kill_seconds=60 --faults=/dev/null
 endif
 
 faults: setup-dev
-	$(BIN)/python -m pytest --numprocesses=2 \
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal \
 		tests/test_kills.py tests/test_nothing_lost.py tests/test_power.py $(FAULTS)
 	$(if $(QUICK),,$(BIN)/python -m experiment.report.readme)
+
+mutants: setup-dev
+	$(BIN)/python tests/mutants.py
+	$(BIN)/python -m experiment.report.readme
+
+# A package of which nothing can be looked up counts as a finding.
+audit: setup-dev
+	$(BIN)/pip-licenses --order=license
+	$(BIN)/pip-audit --strict --disable-pip \
+		-r requirements.txt -r requirements-look.txt -r requirements-dev.txt
 
 tensorboard: setup-look
 	@find results -name '*tfevents*' -not -path 'results/tensorboard/*' | grep -q . || \
