@@ -36,9 +36,9 @@ test: setup-dev
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 # How far the kills are is known in results/.kills, as long as the code stays the same.
-FAULTS = --kills=200 --campaign=results/.kills --inputs=100000 --faults=results/faults.md
+FAULTS = --kills=235 --campaign=results/.kills --inputs=32000 --faults=results/faults.md
 ifdef QUICK
-FAULTS = --kills=1000 --kill_seconds=60 --faults=/dev/null
+FAULTS = --kills=20 --kill_seconds=60 --faults=/dev/null
 endif
 
 faults: setup-dev
@@ -47,7 +47,7 @@ faults: setup-dev
 	$(if $(QUICK),,$(BIN)/python -m experiment.report.readme)
 
 mutants: setup-dev
-	$(BIN)/python tests/mutants.py
+	PYTHONPATH=. $(BIN)/python tests/mutants.py
 	$(BIN)/python -m experiment.report.readme
 
 # A package of which nothing can be looked up counts as a finding.

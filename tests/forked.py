@@ -7,14 +7,25 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from multiprocessing import forkserver
+from unittest import mock
 
 import dying
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # as the command sets it, before the import
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["tensorflow.compat.v1", "matplotlib.backends.backend_svg", "matplotlib.pyplot"]
 )
+
+
+def fork(function, *arguments):
+    """A process that calls the function."""
+    # As the command sets it before the import; in this process all stays as it is.
+    with mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"):
+        forkserver.ensure_running()
+    process = CONTEXT.Process(target=function, args=arguments)
+    process.start()
+    return process
 
 
 def begin(arguments, environment, files):
@@ -27,7 +38,7 @@ def begin(arguments, environment, files):
 
 
 class Dying:
-    """What of subprocess.Popen there is to a program that dying.py runs.
+    """A program that dying.py runs, in a fork, as far as the tests need a subprocess.Popen of it.
 
     Args:
         arguments: of dying.py.
@@ -37,8 +48,7 @@ class Dying:
 
     def __init__(self, arguments, environment, folder):
         self.files = {1: folder / "stdout", 2: folder / "stderr"}
-        self.process = CONTEXT.Process(target=begin, args=(arguments, environment, self.files))
-        self.process.start()
+        self.process = fork(begin, arguments, environment, self.files)
         self.pid = self.process.pid
         self.stdout = self.stderr = None
 

@@ -29,6 +29,7 @@ import tempfile
 import time
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import forked
 import pytest
@@ -46,6 +47,7 @@ SLOW = ("aloni", "bits", "cluster", "colab", "kills", "notebook", "nothing_lost"
 SLOW_TESTS = ("test_each_control_dependency_is_needed",)
 SECONDS = 60  # of further tests in the files of those that came past a line
 HANGS = 100  # seconds, for a single test
+HANGS_WHOLLY = 1800  # seconds, for all of a mutant
 MEMORY = 6 * 2**30  # bytes
 NOT_IMPORTED = 77
 PROGRESS = 20  # seconds between two lines that say how far it is
@@ -57,14 +59,22 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def git(folder, *arguments):
+    names = "-c", "user.name=-", "-c", "user.email=-"
+    subprocess.run(["git", *names, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
 def copy(folder):
-    """A copy of what is in the project's folder, without what git ignores."""
+    """A repository of what is in the project's folder, without what git ignores."""
     names = subprocess.check_output(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, text=True
     )
     for name in filter(lambda name: (PROJECT / name).is_file(), names.splitlines()):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT / name, folder / name)
+    git(folder, "init", "-q")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-q", "-m", "-")
 
 
 # Which tests come past which lines
@@ -85,7 +95,8 @@ def come_past(folder):
         if file.stem.removeprefix("test_") not in SLOW
     }
     code = hashlib.sha256(b"".join(p.read_bytes() for p in sources())).hexdigest()
-    stale = [f for f in files if known.get(f, {}).get("digest") != [files[f], code]]
+    known = {file: its for file, its in known.items() if its["digest"] == [files.get(file), code]}
+    stale = [file for file in files if file not in known]
     if not stale:
         return known
     (folder / "coverage.ini").write_text(
@@ -114,7 +125,7 @@ def come_past(folder):
     lines = json.loads((folder / "lines.json").read_text())["files"]
     for source, found in lines.items():
         for line, contexts in found["contexts"].items():
-            for test in {function(context.split("|")[-1]) for context in contexts} - {""}:
+            for test in {function(context) for context in contexts} - {""}:
                 its = known[test.split("::")[0]]["lines"].setdefault(test, {})
                 its.setdefault(source, []).append(int(line))
     path.write_text(json.dumps(known))
@@ -123,17 +134,22 @@ def come_past(folder):
 
 def tests_of(source, line, known):
     """The tests for a line, in their order."""
-    direct, others = {}, {}
-    for its in known.values():
-        here = {t for t, lines in its["lines"].items() if line in lines.get(source, ())}
-        for test in its["seconds"]:
-            if test.split("::")[-1] not in SLOW_TESTS:
-                (direct if test in here else others if here else {})[test] = its["seconds"][test]
-    tests, left = sorted(direct, key=direct.get), SECONDS
+    past = {
+        test: lines[source]
+        for its in known.values()
+        for test, lines in its["lines"].items()
+        if source in lines and test.split("::")[-1] not in SLOW_TESTS
+    }
+    # None comes past what is done when the file is imported, or goes on from the line before.
+    direct = {test for test, lines in past.items() if line in lines} or set(past)
+    seconds = {test: s for its in known.values() for test, s in its["seconds"].items()}
+    tests, left = sorted(direct, key=seconds.get), SECONDS
     # What a fixture does for a whole file is noted for the first of its tests alone.
-    for test in sorted(others, key=others.get):
-        left -= others[test]
-        if left > 0:
+    files = {test.split("::")[0] for test in direct}
+    others = {t for t in seconds if t.split("::")[0] in files} - direct
+    for test in sorted(others, key=seconds.get):
+        left -= seconds[test]
+        if left > 0 and test.split("::")[-1] not in SLOW_TESTS:
             tests.append(test)
     return tests
 
@@ -170,10 +186,12 @@ def found(path):
     return len(every), make
 
 
-def judge(folder, module, tests):
+def judge(folder, module, tests, environment):
     """In a process of its own: exits as pytest does, or with NOT_IMPORTED."""
     os.setsid()
     os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 1)
     os.dup2(said, 2)
@@ -192,23 +210,21 @@ def judge(folder, module, tests):
     os._exit(pytest.main([*options, *tests]))
 
 
-def outcome(folder, name, text, tests):
+def outcome(folder, name, text, tests, seconds=HANGS_WHOLLY):
     """What becomes of a mutant of a file, for which the folder has a copy of the project."""
     if not tests:
         return "survived"
-    path = folder / name
-    path.write_text(text)
+    (folder / name).write_text(text)
     module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    process = forked.CONTEXT.Process(target=judge, args=(folder, module, tests))
-    process.start()
-    process.join()
+    process = forked.fork(judge, folder, module, tests, dict(os.environ))
+    process.join(seconds)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    shutil.copyfile(PROJECT / name, path)
+    git(folder, "reset", "-q", "--hard")
+    git(folder, "clean", "-fdxq", "--exclude=said")
     if process.exitcode == NOT_IMPORTED:
         return "not imported"
-    assert process.exitcode not in (4, 5), (folder / "said").read_text()
-    return "killed" if process.exitcode else "survived"
+    return "survived" if process.exitcode == 0 else "killed"
 
 
 # The whole of it
@@ -232,7 +248,7 @@ def drawn(room, most):
 
 
 def report(rooms, outcomes, equivalent):
-    """The table and what has survived, as Markdown.
+    """The table, and a list of what has survived, as Markdown.
 
     Args:
         rooms: what `drawn` says of each.
@@ -252,14 +268,17 @@ def report(rooms, outcomes, equivalent):
         rows.append((f"{room}/", *counts, score))
         alive += [f"- {file}, line {line}: `{change}`\n" for file, line, change in here]
     heads = ("code", "mutants", "tried", "equivalent", "killed", "survived", "score")
-    return "".join([markdown(heads, rows), "\nWhat survived:\n\n", *alive])
+    return markdown(heads, rows), "".join(alive)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draw", type=int, help="of each room, this many drawn at random (all)")
     wanted = parser.parse_args()
-    fix_rounding()
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of which one could be taken for another's
+    with mock.patch.dict(os.environ):
+        fix_rounding()  # before the process that is forked imports NumPy
+        forked.fork(os.getpid).join()
     STATE.mkdir(parents=True, exist_ok=True)
     listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
     equivalent = {(its["path"], change) for its in listed for change in its["changes"]}
@@ -278,6 +297,10 @@ def main():
             folders.put(Path(temporary) / str(number))
             copy(folders.queue[-1])
         known = come_past(folders.queue[0])
+        every = [test for its in known.values() for test in its["seconds"]]
+        untouched = "graph/__init__.py"
+        what = outcome(folders.queue[0], untouched, (PROJECT / untouched).read_text(), every, None)
+        assert what == "survived", (folders.queue[0] / "said").read_text()
 
         def tried(its):
             name, make = left[its]
@@ -299,7 +322,9 @@ def main():
                 if time.monotonic() > told + PROGRESS:
                     told = time.monotonic()
                     print(f"{number} of {len(left)} mutants", flush=True)
-    (PROJECT / "results/mutants.md").write_text(report(rooms, outcomes, equivalent))
+    table, alive = report(rooms, outcomes, equivalent)
+    (PROJECT / "results/mutants.md").write_text(table)
+    (PROJECT / "results/survivors.md").write_text(f"# Mutants that survive\n\n{alive}")
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ class Run(Kind):
 class Study(Kind):
     """The command of a study, in the place of an earlier one."""
 
-    share = 1 / 3
+    share = 0.1
     fault = "the command of a study is killed (SIGKILL), at any moment"
     then = (
         f"its workers end within {GONE} seconds; what it said is done is kept, the former table is "
@@ -359,12 +359,13 @@ KINDS = {
 }
 
 
-def code():
-    """A digest of what is killed: with other code all is to be tried anew."""
+def code(kind):
+    """A digest of what a kind kills: with other code all is to be tried anew."""
     rooms = ("experiment", "graph", "numpy_version")
     files = [path for room in rooms for path in sorted((PROJECT / room).rglob("*.py"))]
-    # No command that is killed imports what reports are made with.
-    files = [path for path in files if "report" not in path.parts]
+    # A single run imports nothing of the studies, and no command what reports are made with.
+    others = {"report", "studies"} if isinstance(kind, Run) else {"report"}
+    files = [path for path in files if others.isdisjoint(path.parts)]
     files += [PROJECT / "flags.py", PROJECT / "reproduce.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
@@ -374,7 +375,7 @@ def test_kills(name, tmp_path, pytestconfig, capfd, tried):
     wanted, seconds, campaign = map(pytestconfig.getoption, ("kills", "kill_seconds", "campaign"))
     kind, folder = KINDS[name], tmp_path / "round"
     wanted = math.ceil(wanted * kind.share)
-    counts = {"code": code(), "kills": 0, "rounds": 0}
+    counts = {"code": code(kind), "kills": 0, "rounds": 0}
     path = campaign and campaign / f"{name}.json"
     if path and path.exists():
         former = json.loads(path.read_text())

@@ -42,6 +42,7 @@ DEFAULTS = {
 }
 CONNECT = 10  # seconds
 GOES_ON = "and the same command goes on"
+LOST = f"the scheduler is lost: start it again, {GOES_ON}"
 
 
 def on_workers(
@@ -96,6 +97,15 @@ def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
         raise UserError(
             f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
         ) from None
+    except ValueError as error:
+        if not _is_cut_off(error):
+            raise
+        raise UserError(LOST) from None
+
+
+def _is_cut_off(error: ValueError) -> bool:
+    """Whether it is Tornado's, of a connection that ends as it begins."""
+    return "IOStream" in str(error)
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
@@ -110,7 +120,11 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
     except (NoWorkerError, NoValidWorkerError):
         raise UserError(f"there is no worker: start one, {GOES_ON}") from None
     except (distributed.CancelledError, distributed.comm.CommClosedError):
-        raise UserError(f"the scheduler is lost: start it again, {GOES_ON}") from None
+        raise UserError(LOST) from None
+    except ValueError as error:
+        if not _is_cut_off(error):
+            raise
+        raise UserError(LOST) from None
     return measured
 
 
@@ -143,8 +157,8 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.C
                     cluster, security=security, timeout=CONNECT, set_as_default=False
                 )
             )
-        except (OSError, RuntimeError, UnicodeError) as error:
-            # A UnicodeError: a name that no host can have.
+        except (OSError, RuntimeError, ValueError) as error:
+            # A ValueError: a name that no host can have, or a connection that is cut off.
             asked = f"--scheduler={scheduler}" if scheduler else "this machine"
             raise UserError(
                 f"{asked} does not take part ({error}): see docs/studies.md, {GOES_ON}"

@@ -1,10 +1,14 @@
-"""What stands in results/ and is made of other files there, today's code makes of them."""
+"""What stands in results/ and is made of other files there, today's code makes of them.
+
+Of a picture the SVG says so, of its PNG only the size: both are drawn by the same code.
+"""
 
 import csv
 import json
 import re
 import runpy
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -29,7 +33,7 @@ def same(made, published):
     if made.suffix == ".png":
         assert made.read_bytes()[16:24] == published.read_bytes()[16:24]  # width and height
     elif made.suffix == ".svg":
-        texts = made.read_text(), published.read_text()
+        texts = made.read_text("utf-8"), published.read_text("utf-8")
         shapes = [NUMBER.sub("", text) for text in texts]
         assert shapes[0] == shapes[1]
         numbers = [[float(number) for number in NUMBER.findall(text)] for text in texts]
@@ -40,7 +44,7 @@ def same(made, published):
 
 def without_times(path):
     """A file; in the tables of all runs, without ms per step, which differ from run to run."""
-    text = path.read_text()
+    text = path.read_text("utf-8")
     if "ms per step" in text and path.name != "bench.md":
         text = re.sub(r"\| \d+\.\d\d +(?=\|)", "| ", text)
         text = re.sub(r"  +|--+", "", text)
@@ -75,7 +79,9 @@ def test_what_is_made_of_all_runs(program, names, results, monkeypatch):
     for name in names:
         (results / name).unlink(missing_ok=True)
     monkeypatch.setattr(settings, "RESULTS", results)
-    runpy.run_module(f"experiment.report.{program}", run_name="__main__")
+    program = f"experiment.report.{program}"
+    monkeypatch.delitem(sys.modules, program, raising=False)  # runpy warns of what is there
+    runpy.run_module(program, run_name="__main__")
     for name in names:
         same(results / name, RESULTS / name)
 

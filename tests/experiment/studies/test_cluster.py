@@ -3,6 +3,7 @@
 The commands are those of a copy of the project whose runs are short, and need no TensorFlow.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -17,6 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import PROJECT, free_port
+
+from experiment.settings import Settings, UserError
+from experiment.studies import cluster
+from experiment.studies.definition import Job
 
 STUDY = """
 seeds = 4
@@ -163,6 +168,31 @@ def test_a_run_whose_cost_is_not_finite_is_written_down(study, tmp_path, whole):
         line for line in others if line["seed"] != 1
     ]
     assert "not finite" in (tmp_path / "studies/small/README.md").read_text()
+
+
+@pytest.mark.parametrize("does", ["is set up", "gives a result"])
+def test_a_connection_that_ends_as_it_begins(does):
+    """Seen when a scheduler is killed just then; it cannot be brought about at will."""
+
+    class Cut:
+        def __init__(self, error):
+            self.error = error
+
+        def result(self, *_, **__):
+            raise self.error
+
+        register_plugin = result
+
+    def reached(error):
+        if does == "is set up":
+            cluster._set_up(Cut(error), argparse.Namespace(name="plugin"))
+        else:
+            cluster._result(Cut(error), Job("first", Settings()))
+
+    with pytest.raises(UserError, match=cluster.LOST):
+        reached(ValueError("IOStream is not idle; cannot convert to SSL"))
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        reached(ValueError("a mistake of ours"))
 
 
 def last_line(process, status):
