@@ -175,7 +175,8 @@ def test_the_run_goes_on(cut, tmp_path, pytestconfig, tried):
         whole = results(files, cut.folder) | TIMING == cut.new | TIMING
         assert whole
         kept = [2, 3] if "--keep_checkpoints" in cut.command else []
-        assert sorted(checkpoints_in(files, cut.folder)) == kept
+        # The cut may have taken back that an older one was removed.
+        assert sorted(checkpoints_in(files, cut.folder))[-2:] == kept
         shutil.rmtree(folder)
     tried(
         "the power is cut, at any moment of a run",
