@@ -24,11 +24,13 @@ PROJECT = Path(__file__).parent.parent
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--kills", type=int, default=1, help="of each kind of test_kills.py, and of test_power.py"
+        "--kills", type=int, default=1, help="of each kind of run, a tenth of studies; power cuts"
     )
-    parser.addoption("--kill_seconds", type=float, default=math.inf, help="for each kind")
+    parser.addoption(
+        "--kill_seconds", type=float, default=math.inf, help="for each kind, and for power cuts"
+    )
     parser.addoption("--campaign", type=Path, help="folder that knows how far test_kills.py is")
-    parser.addoption("--inputs", type=int, default=400, help="of test_nothing_lost.py")
+    parser.addoption("--inputs", type=int, default=400, help="by hypothesis; by atheris, 8 times")
     parser.addoption("--faults", type=Path, help="file to write its table to")
 
 

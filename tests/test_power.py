@@ -7,6 +7,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+import time
 from typing import Any
 
 import power
@@ -157,11 +158,20 @@ def kinds(cut):
     return list(found.values())
 
 
+def in_time(count, pytestconfig):
+    """The numbers below a count, the first of them and as many as there is time for."""
+    begun = time.monotonic()
+    for number in range(count):
+        if number and time.monotonic() > begun + pytestconfig.getoption("kill_seconds"):
+            return
+        yield number
+
+
 def test_the_run_goes_on(cut, tmp_path, pytestconfig, tried):
     every = kinds(cut)
     # The other half is for the other run.
     count = min(len(every), -(-pytestconfig.getoption("kills") // 2))
-    for number in range(count):
+    for number in in_time(count, pytestconfig):
         folder = tmp_path / str(number)
         folder.mkdir()
         power.build(every[number * (len(every) - 1) // max(count - 1, 1)], folder)
@@ -178,6 +188,7 @@ def test_the_run_goes_on(cut, tmp_path, pytestconfig, tried):
         # The cut may have taken back that an older one was removed.
         assert sorted(checkpoints_in(files, cut.folder))[-2:] == kept
         shutil.rmtree(folder)
+    count = number + 1
     tried(
         "the power is cut, at any moment of a run",
         "the former results are there, or the new ones, whole, and every checkpoint from which the "
@@ -213,7 +224,7 @@ def test_a_study_goes_on(tmp_path, pytestconfig, tried):
         every[len(done), len(lines(files)), f"{STUDY}/.{runs.FILE}.new" in files] = files
     every = list(every.values())
     count = min(len(every), pytestconfig.getoption("kills"))
-    for number in range(count):
+    for number in in_time(count, pytestconfig):
         folder = tmp_path / str(number)
         folder.mkdir()
         files = every[number * (len(every) - 1) // max(count - 1, 1)]
@@ -222,6 +233,7 @@ def test_a_study_goes_on(tmp_path, pytestconfig, tried):
         assert missing == len(lines(whole)) - len(set(lines(files)) & set(lines(whole)))
         same = power.files_of(folder) == whole
         assert same
+    count = number + 1
     tried(
         "the power is cut, at any moment of a study",
         "runs that are done are not repeated, the same command does the others, and all files are "
