@@ -6,8 +6,8 @@
 # make test         run every test
 # make faults       kill runs and studies, cut the power, damage files, fill disks: is anything lost?
 #                   (hours; it goes on where it was stopped; QUICK=1: a minute for each kind)
-# make mutants      change the code in one place at a time: do the tests notice? (hours; it goes on
-#                   where it was stopped)
+# make mutants      change the code in one place at a time: do the tests notice? (a day; it goes on
+#                   where it was stopped; DRAW=200: 200 places at random in graph/ and experiment/)
 # make audit        list the licences of what is installed, and look up what is known to be unsafe
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
@@ -47,7 +47,7 @@ faults: setup-dev
 	$(if $(QUICK),,$(BIN)/python -m experiment.report.readme)
 
 mutants: setup-dev
-	PYTHONPATH=. $(BIN)/python tests/mutants.py
+	PYTHONPATH=. $(BIN)/python tests/mutants.py $(if $(DRAW),--draw=$(DRAW))
 	$(BIN)/python -m experiment.report.readme
 
 # A package of which nothing can be looked up counts as a finding.

@@ -1,10 +1,10 @@
 """Changes the code in one place at a time: do the tests notice? (`make mutants`)
 
 The changes, *mutants*, are mutmut's: another operator, constant, text or argument, or one less, or
-None. Each is made in a copy of the project. There the tests run that have come past its line,
-quickest first, in a fork of a process that has imported TensorFlow, until one fails: the mutant is
-*killed*. When none does, it has *survived*. A mutant with which a module cannot be imported is not
-counted, and one that hangs is killed.
+None. Each is made in a copy of the project. There the tests run that have come past its line, in a
+fork of a process that has imported TensorFlow, until one fails: the mutant is *killed*. When none
+does, or not soon, it has *survived*. One that hangs is killed, and one with which its module cannot
+be imported does not count.
 
 What is known of lines and mutants is kept in results/.mutants, by digests of the files; what has
 survived is tried again each time. EQUIVALENT names the mutants that change nothing that anyone can
@@ -12,6 +12,8 @@ observe, and why.
 """
 
 import argparse
+import ast
+import collections
 import concurrent.futures
 import contextlib
 import functools
@@ -20,6 +22,7 @@ import importlib
 import json
 import os
 import queue
+import re
 import resource
 import shutil
 import signal
@@ -42,14 +45,16 @@ TESTS = Path(__file__).parent
 PROJECT = TESTS.parent
 STATE = PROJECT / "results/.mutants"
 EQUIVALENT = PROJECT / "tests/equivalent.toml"
-# They kill, cut or damage for minutes, or run whole notebooks: too slow for thousands of mutants.
-SLOW = ("aloni", "bits", "cluster", "colab", "kills", "notebook", "nothing_lost", "power")
+# They kill or cut for minutes, or run whole notebooks: too slow for thousands of mutants.
+SLOW = ("aloni", "kills", "notebook", "power")
 SLOW_TESTS = ("test_each_control_dependency_is_needed",)
-SECONDS = 60  # of further tests in the files of those that came past a line
+FIRST = 5  # tests, without any other's file
+SECONDS = 120  # of tests for a mutant, but for the first
 HANGS = 100  # seconds, for a single test
 HANGS_WHOLLY = 1800  # seconds, for all of a mutant
 MEMORY = 6 * 2**30  # bytes
 NOT_IMPORTED = 77
+PHASE = re.compile(r" \((setup|call|teardown)\)$")  # of a test, in the name that pytest gives to it
 PROGRESS = 20  # seconds between two lines that say how far it is
 PROCESSES = 2
 ROOMS = ("graph", "experiment")
@@ -80,13 +85,13 @@ def copy(folder):
 # Which tests come past which lines
 
 
-def function(test):
-    """A test without its parameters and without the phase."""
-    return test.split(" (")[0].split("[")[0]
+def come_past(folder, fine):
+    """By the test file: its digest, the seconds of each test, and the lines each has come past.
 
-
-def come_past(folder):
-    """By the test file: its digest, the seconds of each test, and the lines each has come past."""
+    Args:
+        folder: a copy of the project.
+        fine: raises unless a list of tests passes in a copy of the project as it is.
+    """
     path = STATE / "lines.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     files = {
@@ -100,19 +105,21 @@ def come_past(folder):
     if not stale:
         return known
     (folder / "coverage.ini").write_text(
-        f"[run]\nsource = graph\n  experiment\nparallel = true\npatch = subprocess\n"
+        f"[run]\nsource = {folder}/graph\n  {folder}/experiment\nparallel = true\n"
         f"data_file = {folder}/.coverage\ncontext = ${{PYTEST_CURRENT_TEST-}}\n"
     )
     run = [sys.executable, "-m", "coverage"]
     environment = {
         **os.environ,
+        "COVERAGE_PROCESS_START": str(folder / "coverage.ini"),
         "SECONDS": str(folder / "seconds"),
         "PYTHONPATH": str(folder / "tests"),
     }
+    # Not checked: a test that lets no file grow stops coverage's own, too.
     subprocess.run(
         [*run, "run", "--rcfile=coverage.ini", "-m", "pytest", "-p", "past", "--numprocesses=2",
          "--dist=loadfile", "-p", "no:cacheprovider", *stale],
-        cwd=folder, env=environment, check=True,
+        cwd=folder, env=environment,
     )  # fmt: skip
     for command in (["combine", "-q"], ["json", "-q", "--show-contexts", "-o", "lines.json"]):
         subprocess.run([*run, *command, "--rcfile=coverage.ini"], cwd=folder, check=True)
@@ -120,36 +127,52 @@ def come_past(folder):
         known[file] = {"digest": [files[file], code], "seconds": {}, "lines": {}}
     for line in (folder / "seconds").read_text().splitlines():
         test, seconds = json.loads(line)
-        its = known[test.split("::")[0]]["seconds"]
-        its[function(test)] = its.get(function(test), 0) + seconds
+        known[test.split("::")[0]]["seconds"][test] = seconds
     lines = json.loads((folder / "lines.json").read_text())["files"]
     for source, found in lines.items():
         for line, contexts in found["contexts"].items():
-            for test in {function(context) for context in contexts} - {""}:
+            for test in {PHASE.sub("", context) for context in contexts} - {""}:
                 its = known[test.split("::")[0]]["lines"].setdefault(test, {})
                 its.setdefault(source, []).append(int(line))
+    with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+        list(pool.map(fine, [list(known[file]["seconds"]) for file in stale]))
     path.write_text(json.dumps(known))
     return known
 
 
-def tests_of(source, line, known):
-    """The tests for a line, in their order."""
+@functools.cache
+def within(source, line):
+    """Whether the line of the file is in a function."""
+    return any(
+        isinstance(node, ast.FunctionDef) and node.body[0].lineno <= line <= node.end_lineno
+        for node in ast.walk(ast.parse((PROJECT / source).read_text()))
+    )
+
+
+def tests_of(source, line, known, killers):
+    """The tests for a line, in their order: first those that have killed most in the file."""
     past = {
         test: lines[source]
         for its in known.values()
         for test, lines in its["lines"].items()
-        if source in lines and test.split("::")[-1] not in SLOW_TESTS
+        if source in lines
     }
-    # None comes past what is done when the file is imported, or goes on from the line before.
-    direct = {test for test, lines in past.items() if line in lines} or set(past)
+    # What is done when the file is imported is noted for tests of commands alone, and what goes on
+    # from the line before for none.
+    direct = {test for test, lines in past.items() if line in lines and within(source, line)}
+    direct = direct or set(past)
     seconds = {test: s for its in known.values() for test, s in its["seconds"].items()}
-    tests, left = sorted(direct, key=seconds.get), SECONDS
     # What a fixture does for a whole file is noted for the first of its tests alone.
     files = {test.split("::")[0] for test in direct}
     others = {t for t in seconds if t.split("::")[0] in files} - direct
-    for test in sorted(others, key=seconds.get):
+    tests, left = [], SECONDS
+
+    def worth(test):
+        return -killers[test], seconds[test]
+
+    for test in (*sorted(direct, key=worth), *sorted(others, key=worth)):
         left -= seconds[test]
-        if left > 0 and test.split("::")[-1] not in SLOW_TESTS:
+        if (left > 0 or not tests) and not any(slow in test for slow in SLOW_TESTS):
             tests.append(test)
     return tests
 
@@ -211,20 +234,35 @@ def judge(folder, module, tests, environment):
 
 
 def outcome(folder, name, text, tests, seconds=HANGS_WHOLLY):
-    """What becomes of a mutant of a file, for which the folder has a copy of the project."""
-    if not tests:
-        return "survived"
+    """What becomes of a mutant of a file, for which the folder has a copy of the project.
+
+    Returns:
+        That, and the test that has failed, if it is known.
+    """
     (folder / name).write_text(text)
     module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    process = forked.fork(judge, folder, module, tests, dict(os.environ))
-    process.join(seconds)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    what = 0
+    # The first alone, because pytest reads all files of tests before it runs any.
+    for some in filter(None, (tests[:FIRST], tests[FIRST:])):
+        process = forked.fork(judge, folder, module, some, dict(os.environ))
+        process.join(seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        what = process.exitcode
+        if what != 0:
+            break
     git(folder, "reset", "-q", "--hard")
     git(folder, "clean", "-fdxq", "--exclude=said")
-    if process.exitcode == NOT_IMPORTED:
-        return "not imported"
-    return "survived" if process.exitcode == 0 else "killed"
+    if what == 0:
+        return "survived", None
+    if what == NOT_IMPORTED:
+        return "not imported", None
+    by = re.search(
+        r"^(?:FAILED|ERROR) (\S+::\w+(?:\[.*?\](?= - |$))?)",
+        (folder / "said").read_text(),
+        re.MULTILINE,
+    )
+    return "killed", by and by[1]
 
 
 # The whole of it
@@ -252,7 +290,8 @@ def report(rooms, outcomes, equivalent):
 
     Args:
         rooms: what `drawn` says of each.
-        outcomes: of what was tried, by its digest: what became of it, its file, line, and change.
+        outcomes: of what was tried, by its digest: what became of it, its file, line, and change,
+            and the test that killed it.
         equivalent: of changes that nobody can observe, the files and the changes.
     """
     rows, alive = [], []
@@ -260,7 +299,7 @@ def report(rooms, outcomes, equivalent):
         tried = [outcomes[its] for its in wanted if its in outcomes]
         counted = [its for its in tried if its[0] != "not imported"]
         survived = [its for its in counted if its[0] == "survived"]
-        here = sorted(its[1:] for its in survived if (its[1], its[3]) not in equivalent)
+        here = sorted(its[1:4] for its in survived if (its[1], its[3]) not in equivalent)
         killed = len(counted) - len(survived)
         score = f"{killed / max(killed + len(here), 1):.1%}"
         same = len(survived) - len(here)
@@ -287,7 +326,7 @@ def main():
     rooms = {room: drawn(room, wanted.draw) for room in ROOMS}
 
     def is_left(its):
-        what, file, _, change = outcomes.get(its, ("survived", "", 0, ""))
+        what, file, _, change, _ = outcomes.get(its, ("survived", "", 0, "", None))
         return what == "survived" and (file, change) not in equivalent
 
     left = {its: make for room, _ in rooms.values() for its, make in room.items() if is_left(its)}
@@ -296,29 +335,42 @@ def main():
         for number in range(PROCESSES):
             folders.put(Path(temporary) / str(number))
             copy(folders.queue[-1])
-        known = come_past(folders.queue[0])
-        every = [test for its in known.values() for test in its["seconds"]]
-        untouched = "graph/__init__.py"
-        what = outcome(folders.queue[0], untouched, (PROJECT / untouched).read_text(), every, None)
-        assert what == "survived", (folders.queue[0] / "said").read_text()
 
-        def tried(its):
-            name, make = left[its]
-            line, change, text = make()
+        def tried(*arguments):
             folder = folders.get()
             try:
-                what = outcome(folder, name, text, tests_of(name, line, known))
+                return outcome(folder, *arguments)
             finally:
                 folders.put(folder)
-            return its, (what, name, line, change)
+
+        def fine(tests):
+            name = "graph/__init__.py"
+            what, by = tried(name, (PROJECT / name).read_text(), tests, None)
+            assert what == "survived", by or tests
+
+        with tempfile.TemporaryDirectory() as another:
+            copy(Path(another))
+            known = come_past(Path(another), fine)
+
+        killers = collections.defaultdict(collections.Counter)
+        for _, name, _, _, by in outcomes.values():
+            killers[name][by] += 1
+
+        def of(its):
+            name, make = left[its]
+            line, change, text = make()
+            what, by = tried(name, text, tests_of(name, line, known, killers[name]))
+            killers[name][by] += 1
+            return its, (what, name, line, change, by)
 
         told = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-            for number, (its, what) in enumerate(pool.map(tried, left), 1):
+            done = concurrent.futures.as_completed([pool.submit(of, its) for its in left])
+            for number, (its, what) in enumerate((each.result() for each in done), 1):
                 outcomes[its] = what
                 write_whole(path, json.dumps(outcomes))
                 if what[0] == "survived":
-                    print(*what, flush=True)
+                    print(*what[:-1], flush=True)
                 if time.monotonic() > told + PROGRESS:
                     told = time.monotonic()
                     print(f"{number} of {len(left)} mutants", flush=True)

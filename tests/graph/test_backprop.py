@@ -52,6 +52,30 @@ def test_prediction_equals_numpy(settings):
     np.testing.assert_allclose(hidden_states, expected["hidden_states"], rtol=1e-12)
 
 
+def time_boxes_behind(operation):
+    """How many time boxes compute what goes into an operation, from tensor to tensor."""
+    found, left = set(), [operation]
+    while left:
+        if (op := left.pop()) not in found:
+            found.add(op)
+            left += [tensor.op for tensor in op.inputs]
+    return sum(op.type == "Tanh" for op in found)
+
+
+@each_case
+def test_in_connected_alone_a_box_takes_what_the_one_before_computes(settings):
+    graph = build(settings, WIDTH)
+    connected = settings.wiring == "connected"
+    for op in (graph.p.op, graph.cost.op):
+        assert time_boxes_behind(op) == (2 if connected else 0)
+    operations = graph.graph.get_operations()
+    writes = [op for op in operations if op.type == "ResourceStridedSliceAssign"]
+    # Of h₁ and h₂, in turn; back-propagation through time writes h₀, too, in the end.
+    pairs = len(writes) // 2
+    found = [time_boxes_behind(op) for op in writes[: 2 * pairs]]
+    assert found == [1, 2 if connected else 1] * pairs
+
+
 def fetches(settings):
     graph = build(settings, WIDTH)
     return [graph.cost.op, graph.train], [graph.p.op, graph.feed_forward]

@@ -8,6 +8,7 @@ import json
 import re
 import runpy
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from conftest import PROJECT, read_costs, read_predictions
 
 from experiment import settings
-from experiment.evaluation import files, traces
+from experiment.evaluation import claims, files, traces
 from experiment.report import speed, timeline
 from experiment.studies import definition, runs, summary
 from experiment.style import drawing
@@ -32,7 +33,7 @@ def same(made, published):
     """Asserts that what was made is what is published; of pictures, what their SVGs say."""
     if made.suffix == ".png":
         assert made.read_bytes()[16:24] == published.read_bytes()[16:24]  # width and height
-    elif made.suffix == ".svg":
+    elif made.suffix in (".svg", ".html"):
         texts = made.read_text("utf-8"), published.read_text("utf-8")
         shapes = [NUMBER.sub("", text) for text in texts]
         assert shapes[0] == shapes[1]
@@ -56,6 +57,51 @@ def all_same(made, published):
     assert names
     for name in names:
         same(made / name, published / name)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project, as git has it."""
+    folder = tmp_path_factory.mktemp("copy")
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.check_output(listed, cwd=PROJECT, text=True).split("\0")[:-1]:
+        if (PROJECT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(PROJECT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("command", "patterns"),
+    [
+        ("claims results", ["results/claims.md"]),
+        ("diagram", ["docs/network.svg"]),
+        ("logs", ["traces/tf15-published-*.log"]),
+        ("page", ["results/report.html"]),
+    ],
+)
+def test_what_a_command_writes(command, patterns, project):
+    names = [path.relative_to(PROJECT) for each in patterns for path in PROJECT.glob(each)]
+    assert names
+    for name in names:
+        (project / name).unlink()
+    run = [sys.executable, "-m", *f"experiment.report.{command}".split()]
+    subprocess.run(run, cwd=project, check=True, capture_output=True)
+    for name in names:
+        same(project / name, PROJECT / name)
+
+
+def test_the_readme_command_fills_every_page_and_notebook(project):
+    shown = [*project.glob("*.md"), *project.glob("docs/*.md"), *project.glob("notebooks/*.ipynb")]
+    former = {path: path.read_text() for path in shown}
+    for path in shown:
+        emptied = re.sub(r"(<!-- results/\S+ -->\n).*?(<!-- end -->)", r"\1\2", former[path],
+                         flags=re.DOTALL)  # fmt: skip
+        path.write_text(emptied)
+    assert sum(path.read_text() != former[path] for path in shown) > 5
+    run = [sys.executable, "-m", "experiment.report.readme"]
+    subprocess.run(run, cwd=project, check=True, capture_output=True)
+    assert {path: path.read_text() for path in shown} == former
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +145,9 @@ def test_the_timeline(tmp_path):
     all_same(tmp_path, RESULTS)
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "presets/studies").glob("*.toml")), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "presets/studies").glob("*.toml")), ids=lambda path: path.name
+)
 def test_studies(path, tmp_path):
     study = definition.read(path)
     published = RESULTS / "studies" / study.name
@@ -128,8 +176,9 @@ def test_runs(name, tmp_path):
         *(p[of].astype(kind) for of in ("test", "held_out")),
     )
     images = mnist.split(mnist.load(asked.data_dir), asked)
-    diff = (published / "diff.md").read_text("utf-8")
-    files.write(tmp_path, images, outcome, metrics, timing, diff, traces.find(asked))
+    trace = traces.find(asked)
+    diff = claims.diff_text(asked, metrics, trace)
+    files.write(tmp_path, images, outcome, metrics, timing, diff, trace)
     all_same(tmp_path, published)
     names = {path.name for path in published.iterdir() if path.name != "checkpoint"}
     assert names == {path.name for path in tmp_path.iterdir()}

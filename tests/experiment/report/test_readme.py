@@ -38,6 +38,7 @@ def test_pages_show_the_committed_results(page):
         ("docs/synthetic-gradients.md", "results/studies/synthetic/table.md"),
         ("docs/speed.md", "results/bench.md"),
         ("docs/robustness.md", "results/faults.md"),
+        ("docs/robustness.md", "results/mutants.md"),
     ],
 )
 def test_what_a_page_shows_is_on_it(page, file):

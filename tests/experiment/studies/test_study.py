@@ -287,7 +287,9 @@ def test_a_mistake_in_the_command_gets_one_line(reproduce, arguments, said):
     assert said in line
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=lambda path: path.name
+)
 def test_the_studies_of_this_project_can_be_read(path):
     assert jobs_of(definition.read(path))
 
@@ -302,7 +304,9 @@ def test_an_experiment_is_compared_with_several(tmp_path):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "presets" / "studies").iterdir()), ids=lambda path: path.name
+)
 def test_the_studies_of_this_project_are_done(path):
     asked = definition.read(path)
     jobs = jobs_of(asked)

@@ -89,6 +89,16 @@ def test_a_damaged_file_is_named(tmp_path, name, harm):
         mnist.load(tmp_path)
 
 
+@pytest.mark.parametrize("name", [mnist.IMAGES, mnist.LABELS])
+def test_a_missing_file_is_named(tmp_path, name):
+    for path in DATA.glob("*.gz"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / f"{name}.gz").unlink()
+    with pytest.raises(UserError) as refused:
+        mnist.load(tmp_path)
+    assert str(refused.value).startswith(f"{tmp_path / name}.gz does not exist: restore it")
+
+
 def test_other_digits():
     data = mnist.load(DATA)
     images, labels, _ = data

@@ -4,6 +4,7 @@ import numpy as np
 import oracle
 import pytest
 
+from experiment.evaluation.run import run
 from experiment.settings import Settings
 from experiment.training import mnist, session
 from experiment.training.build import build
@@ -51,6 +52,34 @@ def test_to_measure_does_not_disturb(wiring, engine, split):
     assert measured_costs == costs
     for one, other in zip(weights, measured_weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [
+        ({"engine": "delayed"}, 2),
+        ({"engine": "stepwise", "decoupled": "none", "wiring": "ordered"}, 2),
+        ({"engine": "stepwise", "mode": "auto", "wiring": "connected"}, 2),
+        ({"engine": "stepwise", "mode": "auto"}, 1),
+        ({"engine": "feed"}, 1),
+    ],
+)
+def test_two_threads_share_what_xla_compiles(changes, threads):
+    assert session.threads_for(dataclasses.replace(Settings(), **changes)) == threads
+
+
+@pytest.mark.parametrize(("alone", "threads"), [(True, 2), (False, 1)])
+def test_a_run_among_others_takes_one_thread(alone, threads, split, monkeypatch):
+    taken = []
+
+    def begin(settings, split, start, observe, threads):
+        taken.append(threads)
+        raise InterruptedError
+
+    monkeypatch.setattr(session, "run", begin)
+    with pytest.raises(InterruptedError):
+        run(Settings(), split, alone=alone)
+    assert taken == [threads]
 
 
 def test_an_epoch_s_figures_are_those_of_numpy(split):
