@@ -7,7 +7,7 @@
 # make faults       kill runs and studies, cut the power, damage files, fill disks: is anything lost?
 #                   (hours; it goes on where it was stopped; QUICK=1: a minute for each kind)
 # make mutants      change the code in one place at a time: do the tests notice? (a day; it goes on
-#                   where it was stopped; DRAW=200: 200 places at random in graph/ and experiment/)
+#                   where it was stopped; DRAW=300: 300 places at random in graph/ and experiment/)
 # make audit        list the licences of what is installed, and look up what is known to be unsafe
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
 # make notebook     open the post's notebook in JupyterLab, the other one beside it
