@@ -38,7 +38,12 @@ DEFAULTS = {
     },
     "deploy": {"lost-worker-timeout": "300s"},  # One that starts anew on a slow machine is not.
     "worker": {"profile": {"enabled": False}},  # A sample every 10 ms is not free.
-    "nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None}},
+    "nanny": {
+        "pre-spawn-environ": {
+            "MALLOC_TRIM_THRESHOLD_": None,
+            "DASK_LOGGING__DISTRIBUTED": "critical",  # Where one ends, it would tell of it.
+        }
+    },
 }
 CONNECT = 10  # seconds
 GOES_ON = "and the same command goes on"
@@ -98,14 +103,12 @@ def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
             f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
         ) from None
     except ValueError as error:
-        if not _is_cut_off(error):
-            raise
-        raise UserError(LOST) from None
+        raise _lost(error) from None
 
 
-def _is_cut_off(error: ValueError) -> bool:
-    """Whether it is Tornado's, of a connection that ends as it begins."""
-    return "IOStream" in str(error)
+def _lost(error: ValueError) -> Exception:
+    """What to raise for it: Tornado's is of a connection that ends as it begins."""
+    return UserError(LOST) if "IOStream" in str(error) else error
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
@@ -122,9 +125,7 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
     except (distributed.CancelledError, distributed.comm.CommClosedError):
         raise UserError(LOST) from None
     except ValueError as error:
-        if not _is_cut_off(error):
-            raise
-        raise UserError(LOST) from None
+        raise _lost(error) from None
     return measured
 
 

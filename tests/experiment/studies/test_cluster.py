@@ -33,7 +33,7 @@ two = "--train_images=30"
 one = "two"
 """
 SESSION = """
-import os, signal, time
+import logging, os, signal, time
 from pathlib import Path
 import numpy as np
 from experiment.training.outcome import History, NotFiniteError, Outcome
@@ -43,6 +43,9 @@ def run(settings, split, start, observe, threads):
     observe(History([], [], 0.0), None)
     fault = os.environ.get("FAULT")
     if settings.seed == 1 and fault == "killed":
+        # Dask lets its log be heard again when a worker ends, and may log then what came too late.
+        logging.getLogger("distributed").handlers[0].setLevel(logging.INFO)
+        logging.getLogger("distributed.worker").error("Traceback")
         os.kill(os.getpid(), signal.SIGKILL)
     if settings.seed == 1 and fault == "diverges":
         raise NotFiniteError("the cost of epoch 1 is nan")
