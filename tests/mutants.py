@@ -24,7 +24,6 @@ import os
 import queue
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,14 +35,15 @@ from unittest import mock
 
 import forked
 import pytest
+from copies import PROJECT, copy_project
 
 from experiment.markdown import markdown
 from experiment.storage.folder import write_whole
 from experiment.training.startup import fix_rounding
 
 TESTS = Path(__file__).parent
-PROJECT = TESTS.parent
-STATE = PROJECT / "results/.mutants"
+LINES = PROJECT / "results/.mutants/lines.json"
+OUTCOMES = PROJECT / "results/.mutants/outcomes.json"
 EQUIVALENT = PROJECT / "tests/equivalent.toml"
 # They kill or cut for minutes, or run whole notebooks: too slow for thousands of mutants.
 SLOW = ("aloni", "kills", "notebook", "power")
@@ -70,13 +70,8 @@ def git(folder, *arguments):
 
 
 def copy(folder):
-    """A repository of what is in the project's folder, without what git ignores."""
-    names = subprocess.check_output(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, text=True
-    )
-    for name in filter(lambda name: (PROJECT / name).is_file(), names.splitlines()):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / name, folder / name)
+    """A repository of a copy of the project."""
+    copy_project(folder)
     git(folder, "init", "-q")
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "-m", "-")
@@ -85,25 +80,41 @@ def copy(folder):
 # Which tests come past which lines
 
 
-def come_past(folder, fine):
-    """By the test file: its digest, the seconds of each test, and the lines each has come past.
+def come_past(tried):
+    """By the file of tests: the seconds of each, the lines it comes past, and digests of all files.
 
     Args:
-        folder: a copy of the project.
-        fine: raises unless a list of tests passes in a copy of the project as it is.
+        tried: what `in_copies` gives. All tests have to pass there as long as nothing is changed.
     """
-    path = STATE / "lines.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    files = {
-        str(file.relative_to(PROJECT)): digest(file)
-        for file in sorted(PROJECT.glob("tests/**/test_*.py"))
-        if file.stem.removeprefix("test_") not in SLOW
-    }
-    code = hashlib.sha256(b"".join(p.read_bytes() for p in sources())).hexdigest()
-    known = {file: its for file, its in known.items() if its["digest"] == [files.get(file), code]}
-    stale = [file for file in files if file not in known]
-    if not stale:
-        return known
+    known = json.loads(LINES.read_text()) if LINES.exists() else {}
+    known = {file: its for file, its in known.items() if its["digests"] == digests(its["digests"])}
+    files = [file for file in PROJECT.glob("tests/**/test_*.py") if file.stem[5:] not in SLOW]
+    stale = sorted({str(file.relative_to(PROJECT)) for file in files} - set(known))
+    if stale:
+        with tempfile.TemporaryDirectory() as temporary:
+            copy(Path(temporary))
+            known |= measured(Path(temporary), stale)
+
+        def check(file):
+            name = "graph/__init__.py"
+            tests = list(known[file]["seconds"])
+            what, by = tried(name, (PROJECT / name).read_text(), tests, None)
+            assert what == "survived", by or tests
+
+        with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+            list(pool.map(check, stale))
+        LINES.write_text(json.dumps(known))
+    return known
+
+
+def digests(names):
+    """Of files of the project, by their names; None of those that are not there."""
+    paths = {name: PROJECT / name for name in names}
+    return {name: digest(path) if path.is_file() else None for name, path in paths.items()}
+
+
+def measured(folder, files):
+    """What `come_past` says of these files of tests, which it runs under coverage."""
     (folder / "coverage.ini").write_text(
         f"[run]\nsource = {folder}/graph\n  {folder}/experiment\nparallel = true\n"
         f"data_file = {folder}/.coverage\ncontext = ${{PYTEST_CURRENT_TEST-}}\n"
@@ -118,26 +129,23 @@ def come_past(folder, fine):
     # Not checked: a test that lets no file grow stops coverage's own, too.
     subprocess.run(
         [*run, "run", "--rcfile=coverage.ini", "-m", "pytest", "-p", "past", "--numprocesses=2",
-         "--dist=loadfile", "-p", "no:cacheprovider", *stale],
+         "--dist=loadfile", "-p", "no:cacheprovider", *files],
         cwd=folder, env=environment,
     )  # fmt: skip
     for command in (["combine", "-q"], ["json", "-q", "--show-contexts", "-o", "lines.json"]):
         subprocess.run([*run, *command, "--rcfile=coverage.ini"], cwd=folder, check=True)
-    for file in stale:
-        known[file] = {"digest": [files[file], code], "seconds": {}, "lines": {}}
+    found = {file: {"seconds": {}, "lines": {}} for file in files}
     for line in (folder / "seconds").read_text().splitlines():
         test, seconds = json.loads(line)
-        known[test.split("::")[0]]["seconds"][test] = seconds
-    lines = json.loads((folder / "lines.json").read_text())["files"]
-    for source, found in lines.items():
-        for line, contexts in found["contexts"].items():
+        found[test.split("::")[0]]["seconds"][test] = seconds
+    for source, its in json.loads((folder / "lines.json").read_text())["files"].items():
+        for line, contexts in its["contexts"].items():
             for test in {PHASE.sub("", context) for context in contexts} - {""}:
-                its = known[test.split("::")[0]]["lines"].setdefault(test, {})
-                its.setdefault(source, []).append(int(line))
-    with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-        list(pool.map(fine, [list(known[file]["seconds"]) for file in stale]))
-    path.write_text(json.dumps(known))
-    return known
+                lines = found[test.split("::")[0]]["lines"].setdefault(test, {})
+                lines.setdefault(source, []).append(int(line))
+    for file, its in found.items():
+        its["digests"] = digests({file, *(s for lines in its["lines"].values() for s in lines)})
+    return found
 
 
 @functools.cache
@@ -265,6 +273,25 @@ def outcome(folder, name, text, tests, seconds=HANGS_WHOLLY):
     return "killed", by and by[1]
 
 
+@contextlib.contextmanager
+def in_copies():
+    """What `outcome` does, in the first of some copies of the project that is free."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = queue.Queue()
+        for number in range(PROCESSES):
+            folders.put(Path(temporary) / str(number))
+            copy(folders.queue[-1])
+
+        def tried(*arguments):
+            folder = folders.get()
+            try:
+                return outcome(folder, *arguments)
+            finally:
+                folders.put(folder)
+
+        yield tried
+
+
 # The whole of it
 
 
@@ -310,51 +337,14 @@ def report(rooms, outcomes, equivalent):
     return markdown(heads, rows), "".join(alive)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draw", type=int, help="of each room, this many drawn at random (all)")
-    wanted = parser.parse_args()
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of which one could be taken for another's
-    with mock.patch.dict(os.environ):
-        fix_rounding()  # before the process that is forked imports NumPy
-        forked.fork(os.getpid).join()
-    STATE.mkdir(parents=True, exist_ok=True)
-    listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
-    equivalent = {(its["path"], change) for its in listed for change in its["changes"]}
-    path = STATE / "outcomes.json"
-    outcomes = json.loads(path.read_text()) if path.exists() else {}
-    rooms = {room: drawn(room, wanted.draw) for room in ROOMS}
-
-    def is_left(its):
-        what, file, _, change, _ = outcomes.get(its, ("survived", "", 0, "", None))
-        return what == "survived" and (file, change) not in equivalent
-
-    left = {its: make for room, _ in rooms.values() for its, make in room.items() if is_left(its)}
-    with tempfile.TemporaryDirectory() as temporary:
-        folders = queue.Queue()
-        for number in range(PROCESSES):
-            folders.put(Path(temporary) / str(number))
-            copy(folders.queue[-1])
-
-        def tried(*arguments):
-            folder = folders.get()
-            try:
-                return outcome(folder, *arguments)
-            finally:
-                folders.put(folder)
-
-        def fine(tests):
-            name = "graph/__init__.py"
-            what, by = tried(name, (PROJECT / name).read_text(), tests, None)
-            assert what == "survived", by or tests
-
-        with tempfile.TemporaryDirectory() as another:
-            copy(Path(another))
-            known = come_past(Path(another), fine)
-
-        killers = collections.defaultdict(collections.Counter)
-        for _, name, _, _, by in outcomes.values():
-            killers[name][by] += 1
+def try_each(left, outcomes):
+    """Adds what becomes of these mutants to the outcomes, and keeps those on file."""
+    killers = collections.defaultdict(collections.Counter)
+    for _, name, _, _, by in outcomes.values():
+        killers[name][by] += 1
+    told = time.monotonic()
+    with in_copies() as tried, concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+        known = come_past(tried)
 
         def of(its):
             name, make = left[its]
@@ -363,17 +353,37 @@ def main():
             killers[name][by] += 1
             return its, (what, name, line, change, by)
 
-        told = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-            done = concurrent.futures.as_completed([pool.submit(of, its) for its in left])
-            for number, (its, what) in enumerate((each.result() for each in done), 1):
-                outcomes[its] = what
-                write_whole(path, json.dumps(outcomes))
-                if what[0] == "survived":
-                    print(*what[:-1], flush=True)
-                if time.monotonic() > told + PROGRESS:
-                    told = time.monotonic()
-                    print(f"{number} of {len(left)} mutants", flush=True)
+        done = concurrent.futures.as_completed([pool.submit(of, its) for its in left])
+        for number, (its, what) in enumerate((each.result() for each in done), 1):
+            outcomes[its] = what
+            write_whole(OUTCOMES, json.dumps(outcomes))
+            if what[0] == "survived":
+                print(*what[:-1], flush=True)
+            if time.monotonic() > told + PROGRESS:
+                told = time.monotonic()
+                print(f"{number} of {len(left)} mutants", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", type=int, help="of each room, this many drawn at random (all)")
+    wanted = parser.parse_args()
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of which one could be taken for another's
+    with mock.patch.dict(os.environ):
+        fix_rounding()  # before the process that is forked imports NumPy
+        forked.fork(os.getpid).join()
+    listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
+    equivalent = {(its["path"], change) for its in listed for change in its["changes"]}
+    OUTCOMES.parent.mkdir(parents=True, exist_ok=True)
+    outcomes = json.loads(OUTCOMES.read_text()) if OUTCOMES.exists() else {}
+    rooms = {room: drawn(room, wanted.draw) for room in ROOMS}
+
+    def is_left(its):
+        what, file, _, change, _ = outcomes.get(its, ("survived", "", 0, "", None))
+        return what == "survived" and (file, change) not in equivalent
+
+    every = {its: made for room, _ in rooms.values() for its, made in room.items()}
+    try_each({its: made for its, made in every.items() if is_left(its)}, outcomes)
     table, alive = report(rooms, outcomes, equivalent)
     (PROJECT / "results/mutants.md").write_text(table)
     (PROJECT / "results/survivors.md").write_text(f"# Mutants that survive\n\n{alive}")

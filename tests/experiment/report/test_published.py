@@ -14,6 +14,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import PROJECT, read_costs, read_predictions
+from copies import copy_project
 
 from experiment import settings
 from experiment.evaluation import claims, files, traces
@@ -61,13 +62,8 @@ def all_same(made, published):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy of the project, as git has it."""
     folder = tmp_path_factory.mktemp("copy")
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.check_output(listed, cwd=PROJECT, text=True).split("\0")[:-1]:
-        if (PROJECT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(PROJECT / name, folder / name)
+    copy_project(folder)
     return folder
 
 
