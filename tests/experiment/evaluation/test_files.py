@@ -10,6 +10,7 @@ from conftest import PROJECT
 from experiment.evaluation import files
 from experiment.report.experiments import ALL
 from experiment.settings import UserError
+from experiment.storage import reading
 
 RESULTS = PROJECT / "results"
 
@@ -43,6 +44,13 @@ def test_what_is_read_is_what_stands_there(folder):
     np.testing.assert_array_equal(found.says, [int(row[4]) for row in expected])
     lines = (folder / "cost.csv").read_text().splitlines()[1:]
     assert files.read_costs(folder) == [float(line.split(",")[1]) for line in lines]
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "true", '"1"', "null", "[]"])
+def test_what_is_no_number_is_none(text):
+    with pytest.raises(ValueError, match=r"its number .* cannot be"):
+        reading.number(json.loads(text))
+    assert [reading.number(found) for found in (0, -1.5)] == [0, -1.5]
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "timing.json", "cost.csv", "predictions.csv"])

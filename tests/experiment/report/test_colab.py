@@ -142,6 +142,21 @@ def test_it_installs_what_it_imports_and_no_more(executed):
     assert others == first_cell.NEEDED.keys()
 
 
+def test_the_first_cell_shows_no_code(text):
+    """By the names of Colab, Jupyter and Kaggle."""
+    first = first_code(nbformat.reads(text, as_version=4))
+    assert first.metadata == {
+        "cellView": "form", "jupyter": {"source_hidden": True}, "_kg_hide-input": True,
+    }  # fmt: skip
+
+
+def test_what_pip_is_asked_for_is_what_is_locked():
+    locked = re.findall(r"(?m)^([\w-]+)==", "".join(
+        (PROJECT / f"requirements{of}.txt").read_text() for of in ("", "-look", "-dev")
+    ))  # fmt: skip
+    assert set(first_cell.NEEDED.values()) <= set(locked)
+
+
 def test_a_second_kernel_takes_what_is_unpacked(executed):
     folder, env, notebook, _ = executed
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}

@@ -1,13 +1,15 @@
 """What is said of the study of synthetic gradients, beside its runs."""
 
+import argparse
 import json
+import subprocess
 
 import numpy as np
 import pytest
 from conftest import PROJECT
 from scipy import stats
 
-from experiment.report import tables
+from experiment.report import experiments, tables
 
 RUNS = PROJECT / "results" / "studies" / "synthetic" / "runs.jsonl"
 
@@ -24,6 +26,29 @@ def runs():
 
 def right(runs, name):
     return np.array([run["held_out_accuracy"] for run in runs[name]])
+
+
+def test_make_reproduce_goes_on_and_ends_with_what_fails(monkeypatch, capsys):
+    fails = "ordered-manual"
+    monkeypatch.setattr(
+        experiments, "ALL", {"numpy": "--mode=numpy", "a/b": "--epochs=2", fails: "", "last": ""}
+    )
+    commands = []
+
+    def run(command, **_):
+        commands.append(command[2:])
+        return argparse.Namespace(returncode=3 if command[2:] == ["--resume"] else 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        experiments.run_all()
+    assert ended.value.code == 3
+    assert commands == [
+        ["--mode=numpy"], ["--epochs=2", "--results_dir=results/a", "--resume"], ["--resume"],
+    ]  # fmt: skip
+    assert capsys.readouterr().out.splitlines() == [
+        "1 of 4: numpy", "2 of 4: a/b", f"3 of 4: {fails}",
+    ]  # fmt: skip
 
 
 def test_what_is_said_of_the_study_is_what_its_runs_show(runs):

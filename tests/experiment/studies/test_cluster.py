@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -162,7 +163,10 @@ def end(process):
 
 def test_a_run_whose_cost_is_not_finite_is_written_down(study, tmp_path, whole):
     process = study(FAULT="diverges")
-    assert process.wait() == 0, process.communicate()
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    for name in ("one", "two"):
+        assert f"{name}, --seed=1: the cost of epoch 1 is nan" in stderr
     text = content(tmp_path)["runs.jsonl"].decode()
     lines, others = ([json.loads(line) for line in each.splitlines()]
                      for each in (text, whole["runs.jsonl"].decode()))  # fmt: skip
@@ -402,6 +406,15 @@ def test_a_worker_of_other_code_is_refused(study, project, config, tmp_path):
     with scheduler(config) as (address, _), worker(address, config, other):
         line = last_line(study(f"--scheduler={address}", **config), 1)
     assert "has another code than this command" in line
+
+
+@pytest.mark.parametrize("name", ["NumPy", "TensorFlow"])
+def test_a_worker_with_another_package_is_refused(name, monkeypatch):
+    plugin = cluster.Plugin(None, [], local=True)
+    others = {"NumPy": version("numpy"), "TensorFlow": version("tensorflow"), name: "0"}
+    monkeypatch.setattr(cluster, "version", {of.lower(): its for of, its in others.items()}.get)
+    with pytest.raises(UserError, match=f"the worker tls://it has another {name} than this"):
+        plugin.check("tls://it")
 
 
 def test_a_worker_with_threads_of_numpy_is_refused(study, project, config):

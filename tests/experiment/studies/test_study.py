@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PROJECT
+from matplotlib.figure import Figure
 from test_cluster import config, scheduler, worker
 
 import flags
@@ -264,6 +266,47 @@ def test_one_seed_has_no_deviation(whole):
     rows = summary.table(asked._replace(seeds=1), found[:2]).splitlines()
     assert [row.split("|")[3].strip() for row in rows[2:4]] == ["–", "–"]
     assert "nan" not in "".join(rows)
+
+
+def made_up(cosines, correct):
+    """Of an experiment, the runs of two seeds with these pooled cosines of each epoch."""
+    return [
+        {
+            "experiment": "first", "held_out_accuracy": 0.5, "cost_first": 2.0, "cost_last": 1.0,
+            "test_correct": right, "pooled_cosines": [[cosine, -cosine] for cosine in cosines],
+        }
+        for right in correct
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cosines", "said"),
+    [
+        ([0.25], ("0.25 → 0.25", "-0.25 → -0.25")),
+        ([0.25, 0.5, 0.75], ("0.25 → 0.75", "-0.25 → -0.75")),
+        ([0.1, 0.2, 0.3, 0.4, 0.8, 0.6, 0.7], ("0.10 → 0.70, 0.60", "-0.10 → -0.70, -0.80")),
+    ],
+)
+def test_the_table_says_how_the_cosines_went_and_what_is_right(whole, cosines, said):
+    asked, _, _ = small(whole)
+    found = made_up(cosines, (15, 18))
+    lines = summary.table(asked._replace(differences=[]), found).splitlines()
+    head, row = ([cell.strip() for cell in lines[at].split("|")] for at in (0, 2))
+    assert head[5] == "of 20 test images right"
+    assert row[5].startswith("16.5 (")
+    assert tuple(row[6:8]) == said
+    (other, *_) = summary.table(asked._replace(differences=[]), [
+        {**run, "test_images": 50} for run in found
+    ]).splitlines()  # fmt: skip
+    assert "| of 50 test images right |" in re.sub(" +", " ", other)
+
+
+@pytest.mark.parametrize(("epochs", "marker"), [(1, "."), (2, "")])
+def test_a_cosine_of_one_epoch_is_a_point(epochs, marker):
+    figure = Figure()
+    summary.draw_cosines(figure, {"first": np.zeros((2, epochs, 2))})
+    for axes in figure.axes:
+        assert axes.lines[0].get_marker() in (marker, marker or "None")
 
 
 def test_a_study_needs_images_that_are_held_out(tmp_path, monkeypatch):

@@ -135,6 +135,8 @@ def test_the_graph_has_the_post_s_boxes(folder):
     scopes = {node.name.partition("/")[0] for node in graph.node}
     own = {"manual_back_propagation", "epoch", "prediction", "quality_of_synthetic_gradients"}
     assert scopes == BOXES | own | {"save"}
+    data = {node.name for node in graph.node if node.op in ("Placeholder", "VarHandleOp")}
+    assert {"data/x", "data/y", "data/images", "data/labels"} <= data
 
 
 IN_TURN = {

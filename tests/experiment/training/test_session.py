@@ -1,3 +1,4 @@
+import argparse
 import dataclasses
 
 import numpy as np
@@ -39,6 +40,12 @@ def train(settings, split, *, measured):
         if measured:
             figures.append(session.quality(tf_session, graph))
         return costs, figures, tf_session.run(graph.weights)
+
+
+def test_the_costs_of_an_epoch_are_added_in_64_bits():
+    graph = argparse.Namespace(epoch="epoch")
+    costs = argparse.Namespace(run=lambda _: np.array([2.0**24, 1, 1], np.float32))
+    assert session.train_epoch(costs, graph, None) == 2**24 + 2
 
 
 @pytest.mark.parametrize(
