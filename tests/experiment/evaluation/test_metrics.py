@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import flags
+from experiment.evaluation import traces
 from experiment.evaluation.metrics import measure
+from experiment.evaluation.run import run
 from experiment.evaluation.statistics import spread, wilson_interval
 from experiment.settings import Settings
+from experiment.training import mnist, numpy_session
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import History, Outcome
 
@@ -65,6 +69,21 @@ def test_measure():
     assert measured["trace_max_relative_cost_difference"] is None
     assert measured["data_sha_256"] == {"labels": "abc"}
     assert not {"data_dir", "results_dir", "resume"} & set(measured)
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_only_a_run_on_the_official_data_has_a_recorded_one(official, monkeypatch):
+    settings = flags.parse(["reproduce.py", "--mode=numpy"])
+    recorded = traces.find(settings)
+    labels = [np.arange(len(p), dtype=np.uint8) % 2 for p in (recorded.test, recorded.held_out)]
+    test, held_out = (Images(np.zeros((len(y), 0), np.float32), y) for y in labels)
+    split = Split(test, test, held_out, mnist.SHA_256 if official else SHA_256)
+    said = Outcome(History(list(recorded.costs)), recorded.test, recorded.held_out)
+    monkeypatch.setattr(numpy_session, "run", lambda *_: said)
+    outcome, measured, trace = run(settings, split)
+    assert outcome is said
+    assert (trace is not None) == official
+    assert (measured["trace_max_relative_cost_difference"] is not None) == official
 
 
 def test_measure_with_nothing_held_out():
