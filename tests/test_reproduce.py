@@ -153,6 +153,17 @@ def test_damaged_data_stop_the_run(reproduce, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_what_a_tensorflow_that_cannot_be_imported_says_is_heard(reproduce, tmp_path):
+    package = tmp_path / "tensorflow"
+    package.mkdir()
+    (package / "__init__.py").write_text("import os\nos.write(2, b'It has no legs.')\n1 / 0\n")
+    result = reproduce(f"--results_dir={tmp_path}", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "It has no legs." in result.stderr
+    assert "ZeroDivisionError" in result.stderr
+    assert list(tmp_path.iterdir()) == [package]
+
+
 def test_a_terminal_shows_a_bar(tmp_path):
     terminal, inner = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))

@@ -3,9 +3,10 @@ import json
 import pytest
 from conftest import PROJECT
 
-from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, judge
+from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, diff_text, judge, table
 from experiment.report.claims import over_seeds
 from experiment.settings import Settings, changed
+from experiment.training.mnist import SHA_256
 
 MANUAL = {
     "mode": "manual", "cost_first": 16.722, "cost_last": 9.854, "test_correct": 8,
@@ -32,10 +33,21 @@ def test_one_run_judges_its_own_claims():
 
 
 def test_both_runs_judge_all():
+    found = judge(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})
+    assert found[1].shows == "manual 8 of 20 right, auto 12 of 20 right"
     # What docs/experiment.md §5 says of the post's program.
-    assert verdicts(judge(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})) == [
+    assert verdicts(found) == [
         REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
     ]  # fmt: skip
+
+
+def test_a_run_on_other_data_is_said_to_be_one():
+    text = diff_text(Settings(), {**MANUAL, "data_sha_256": {}}, None).splitlines()
+    assert text[:5] == [
+        "# published-manual: this run against the post", "", "The data are not the post's.", "",
+        table(judge(MANUAL, None)).splitlines()[0],
+    ]  # fmt: skip
+    assert "The data" not in diff_text(Settings(), {**MANUAL, "data_sha_256": SHA_256}, None)
 
 
 @pytest.mark.parametrize(
