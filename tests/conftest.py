@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from copies import PROJECT
 
 from experiment.training.startup import fix_rounding
 
@@ -18,8 +19,6 @@ import numpy as np
 from experiment.markdown import markdown
 from experiment.settings import Settings
 from experiment.training import mnist
-
-PROJECT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser):

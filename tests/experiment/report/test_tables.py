@@ -1,8 +1,8 @@
 """What is said of the study of synthetic gradients, beside its runs."""
 
-import argparse
 import json
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_make_reproduce_goes_on_and_ends_with_what_fails(monkeypatch, capsys):
 
     def run(command, **_):
         commands.append(command[2:])
-        return argparse.Namespace(returncode=3 if command[2:] == ["--resume"] else 0)
+        return SimpleNamespace(returncode=3 if command[2:] == ["--resume"] else 0)
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(SystemExit) as ended:

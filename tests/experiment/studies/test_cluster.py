@@ -3,7 +3,6 @@
 The commands are those of a copy of the project whose runs are short, and need no TensorFlow.
 """
 
-import argparse
 import contextlib
 import json
 import os
@@ -15,6 +14,7 @@ import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -36,6 +36,7 @@ one = "two"
 SESSION = """
 import logging, os, signal, time
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np
 from experiment.training.outcome import History, NotFiniteError, Outcome
 THREADS = {"stepwise": 1}
@@ -192,7 +193,7 @@ def test_a_connection_that_ends_as_it_begins(does):
 
     def reached(error):
         if does == "is set up":
-            cluster._set_up(Cut(error), argparse.Namespace(name="plugin"))
+            cluster._set_up(Cut(error), SimpleNamespace(name="plugin"))
         else:
             cluster._result(Cut(error), Job("first", Settings()))
 

@@ -1,5 +1,5 @@
-import argparse
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import oracle
@@ -43,8 +43,8 @@ def train(settings, split, *, measured):
 
 
 def test_the_costs_of_an_epoch_are_added_in_64_bits():
-    graph = argparse.Namespace(epoch="epoch")
-    costs = argparse.Namespace(run=lambda _: np.array([2.0**24, 1, 1], np.float32))
+    graph = SimpleNamespace(epoch="epoch")
+    costs = SimpleNamespace(run=lambda _: np.array([2.0**24, 1, 1], np.float32))
     assert session.train_epoch(costs, graph, None) == 2**24 + 2
 
 
