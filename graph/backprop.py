@@ -1,27 +1,19 @@
 """What one training step runs: the assign operations written by hand, or GradientDescentOptimizer.
 
 This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation". Notation as in
-`graph.modules`. Where an outer product is all of an update, the learning rate is put on its row,
-which is cheaper than on the matrix.
+`graph.derivatives`. Where an outer product is the whole update, the learning rate multiplies its
+row, which is cheaper than multiplying the matrix.
 
-What an update waits for is always a matrix product: TensorFlow's optimizer rewrites chains of
-elementwise products, and then what bears the name of one may no longer be computed from all of it.
+An update always waits for a matrix product. TensorFlow's optimizer rewrites chains of elementwise
+products, and an operation of the chain may then be computed from less than its inputs.
 """
 
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.modules import (
-    Module,
-    d_hidden_state,
-    d_readout,
-    d_time_box,
-    guess,
-    learn,
-    outer,
-    synthetic_gradient,
-)
+from graph.derivatives import d_hidden_state, d_readout, d_time_box, outer
+from graph.modules import Module, learn, synthetic_gradient
 from graph.network import Forward, Layer, run_readout, run_time_box, write_hidden_state
 from graph.weights import Rates, Weights
 
@@ -52,6 +44,7 @@ def published_manual(
     y: tf.Tensor,
     forward: Forward,
     weights: Weights,
+    modules: tuple[Module, Module],
     rates: Rates,
     *,
     ascend: bool,
@@ -67,6 +60,7 @@ def published_manual(
         y: its label, [1, 1].
         forward: `graph.network.published` of x.
         weights: the variables.
+        modules: of time boxes 1 and 2; their input is a alone.
         rates: the learning rates.
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
 
@@ -74,12 +68,13 @@ def published_manual(
         The operation that does it all. Source: docs/experiment.md §3, `published`, manual.
     """
     h_0, h_1, h_2, box_1, box_2, readout, write_hidden_states = forward
+    module_1, module_2 = modules
 
     with tf.name_scope("synthetic_gradient_1"):
-        g_1 = synthetic_gradient(box_1.a, weights.w_sg_1)  # ĝ₁ = a₁·Wsg1
+        g_1 = synthetic_gradient(box_1, y, module_1).g  # ĝ₁ = a₁·Wsg1
         u = d_time_box(g_1, box_1)  # u = ĝ₁ ⊙ (1 − a₁²)
     with tf.name_scope("synthetic_gradient_2"):
-        g_2 = synthetic_gradient(box_2.a, weights.w_sg_2)  # ĝ₂ = a₂·Wsg2
+        g_2 = synthetic_gradient(box_2, y, module_2).g  # ĝ₂ = a₂·Wsg2
         v = d_time_box(g_2, box_2)  # v = ĝ₂ ⊙ (1 − a₂²)
     with tf.name_scope("true_gradient_1"):
         t_1 = d_hidden_state(v, weights.w_rec)  # t₁ = v·Wrecᵀ
@@ -94,8 +89,8 @@ def published_manual(
             weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend
         )
         update_x = synthetic_step(weights.w_x, outer(x, rates.lr_rec * tf.add(u, v)), ascend=ascend)
-        update_sg_1 = weights.w_sg_1.assign_sub(outer(h_1, rates.lr_sg * tf.subtract(g_1, t_1)))
-        update_sg_2 = weights.w_sg_2.assign_sub(outer(h_2, rates.lr_sg * tf.subtract(g_2, t_2)))
+        update_sg_1 = module_1.w_sg.assign_sub(outer(h_1, rates.lr_sg * tf.subtract(g_1, t_1)))
+        update_sg_2 = module_2.w_sg.assign_sub(outer(h_2, rates.lr_sg * tf.subtract(g_2, t_2)))
         update_fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
     return tf.group(update_rec, update_x, update_sg_1, update_sg_2, update_fc, write_hidden_states)
 
@@ -116,7 +111,7 @@ def ordered_manual(
         x: the image, [1, width].
         y: its label, [1, 1].
         weights: the variables.
-        modules: that guess the gradients of time boxes 1 and 2.
+        modules: of time boxes 1 and 2.
         rates: the learning rates.
         connected: as in `graph.network.ordered`.
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
@@ -130,8 +125,8 @@ def ordered_manual(
     h_0, box_1, write_1 = run_time_box(x, weights, 1)
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     with tf.name_scope("update_1"):
-        guess_1 = guess(box_1, y, module_1)
-        u = d_time_box(guess_1.g, box_1)
+        synthetic_1 = synthetic_gradient(box_1, y, module_1)
+        u = d_time_box(synthetic_1.g, box_1)
         rec_1 = synthetic_step(weights.w_rec, outer(h_0, rates.lr_rec * u), ascend=ascend)
         x_1 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * u), ascend=ascend)
     # 3. a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂, with the weights of 2
@@ -140,14 +135,14 @@ def ordered_manual(
     )
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
     with tf.name_scope("update_2"):
-        guess_2 = guess(box_2, y, module_2)
-        v = d_time_box(guess_2.g, box_2)
+        synthetic_2 = synthetic_gradient(box_2, y, module_2)
+        v = d_time_box(synthetic_2.g, box_2)
         rec_2 = synthetic_step(weights.w_rec, outer(h_1, rates.lr_rec * v), ascend=ascend)
         x_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * v), ascend=ascend)
     # 5. t₁ = v·Wrecᵀ, with the weights of 4; Wsg1 −= lr_sg h₁ᵀ(ĝ₁ − t₁)
     with tf.name_scope("update_synthetic_gradient_1"), tf.control_dependencies([rec_2]):
         t_1 = d_hidden_state(v, weights.w_rec)
-        sg_1 = learn(guess_1, t_1, module_1, rates.lr_sg)
+        sg_1 = learn(synthetic_1, t_1, module_1, rates.lr_sg)
     # 6. p = σ(h₂·Wfc), d = (p − y) p (1 − p)
     h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
     with tf.name_scope("update_readout"):
@@ -156,7 +151,7 @@ def ordered_manual(
     # 7. t₂ = d·Wfcᵀ, with the weights of 6; Wsg2 −= lr_sg h₂ᵀ(ĝ₂ − t₂)
     with tf.name_scope("update_synthetic_gradient_2"), tf.control_dependencies([fc]):
         t_2 = d_hidden_state(d, weights.w_fc)
-        sg_2 = learn(guess_2, t_2, module_2, rates.lr_sg)
+        sg_2 = learn(synthetic_2, t_2, module_2, rates.lr_sg)
     return readout, tf.group(x_2, sg_1, sg_2, write_2)
 
 
@@ -170,7 +165,7 @@ def box_1_decoupled(
     connected: bool,
     ascend: bool,
 ) -> tuple[Layer, tf.Operation]:
-    """Time box 1 learns at once, from a guess; time box 2 waits for the readout, and descends.
+    """Time box 1 learns from a synthetic gradient, time box 2 from its true one.
 
     Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 1 only.
     """
@@ -179,8 +174,8 @@ def box_1_decoupled(
     h_0, box_1, write_1 = run_time_box(x, weights, 1)
     # ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
     with tf.name_scope("update_1"):
-        guess_1 = guess(box_1, y, module_1)
-        u = d_time_box(guess_1.g, box_1)
+        synthetic_1 = synthetic_gradient(box_1, y, module_1)
+        u = d_time_box(synthetic_1.g, box_1)
         rec_1 = synthetic_step(weights.w_rec, outer(h_0, rates.lr_rec * u), ascend=ascend)
         x_1 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * u), ascend=ascend)
     # a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂, with the weights that box 1 has changed
@@ -199,7 +194,7 @@ def box_1_decoupled(
         rec_2 = weights.w_rec.assign_sub(outer(h_1, rates.lr_rec * v, after=t_1))
         x_2 = weights.w_x.assign_sub(outer(x, rates.lr_rec * v))
         fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
-        sg_1 = learn(guess_1, t_1, module_1, rates.lr_sg)
+        sg_1 = learn(synthetic_1, t_1, module_1, rates.lr_sg)
     return readout, tf.group(rec_2, x_2, fc, sg_1, write_2)
 
 
@@ -224,9 +219,9 @@ def box_2_decoupled(
         x, weights, 2, h=box_1.a if connected else None, after=[write_1]
     )
     # ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, u = t₁ ⊙ (1 − a₁²)
-    with tf.name_scope("guess"):
-        guess_2 = guess(box_2, y, module_2)
-        v = d_time_box(guess_2.g, box_2)
+    with tf.name_scope("synthetic_gradient_2"):
+        synthetic_2 = synthetic_gradient(box_2, y, module_2)
+        v = d_time_box(synthetic_2.g, box_2)
         t_1 = d_hidden_state(v, weights.w_rec)
         u = d_time_box(t_1, box_1)
     with tf.name_scope("update_1_and_2"):
@@ -243,7 +238,7 @@ def box_2_decoupled(
     # t₂ = d·Wfcᵀ, with the Wfc that was changed
     with tf.name_scope("update_synthetic_gradient_2"), tf.control_dependencies([fc]):
         t_2 = d_hidden_state(d, weights.w_fc)
-        sg_2 = learn(guess_2, t_2, module_2, rates.lr_sg)
+        sg_2 = learn(synthetic_2, t_2, module_2, rates.lr_sg)
     return readout, tf.group(rec, x_1_2, sg_2, write_2)
 
 

@@ -183,7 +183,7 @@ def step(
     w_rec, told = m["w_rec"], label * tf.concat([1 - y, y], 1)
     lr_rec = rates.lr_rec if ascend else -rates.lr_rec
 
-    def guess(a: tf.Tensor, k: int) -> tf.Tensor:
+    def synthetic_gradient(a: tf.Tensor, k: int) -> tf.Tensor:
         known = [tf.matmul(told, s.labels[k - 1])] if s.labels else []
         return tf.add_n([m[f"w_sg_{k}"].product(a), *known])
 
@@ -191,7 +191,7 @@ def step(
     x_w += tf.matmul(x_a, u_v)
     a_1 = tf.tanh(x_w + h_0_w + w_rec.pending(h_0))
     # 2. ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
-    g_1 = guess(a_1, 1)
+    g_1 = synthetic_gradient(a_1, 1)
     u = lr_rec * (g_1 * (1 - a_1**2))
     if not published:
         w_rec, x_w = w_rec.plus(h_0, u), x_w + x_x * u  # x·(xᵀu)
@@ -199,7 +199,7 @@ def step(
     h_1 = s.h_1 if published else a_1
     a_2 = tf.tanh(x_w + w_rec.product(h_1))
     # 4. ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²)
-    g_2 = guess(a_2, 2)
+    g_2 = synthetic_gradient(a_2, 2)
     v = g_2 * (1 - a_2**2)
     if not published:
         w_rec = w_rec.plus(h_1, lr_rec * v)

@@ -1,6 +1,6 @@
 """How good the synthetic gradients are, beside the true ones; to evaluate it changes nothing.
 
-All images are looked at with the weights as they are. Notation as in `graph.modules`; rows are
+All images are looked at with the weights as they are. Notation as in `graph.derivatives`; rows are
 images, and sums and norms run over all images and all their numbers together: a few images have
 nearly all of the gradient, and the mean of a figure of each image would be that of the others.
 """
@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.modules import Module, d_hidden_state, d_readout, d_time_box, guess
+from graph.derivatives import d_hidden_state, d_readout, d_time_box
+from graph.modules import Module, synthetic_gradient
 from graph.network import readout_box, time_box
 from graph.weights import Weights
 
@@ -67,9 +68,9 @@ def synthetic_and_true(
         x: images, [n, width].
         y: their labels, [n, 1].
         weights: the variables; `hidden_states` is read and not written.
-        modules: that guess the gradients of time boxes 1 and 2.
-        decoupled: "both", "1" or "2": which boxes learn from a guess. With "1" time box 2 learns
-            from the true gradient; with "2" time box 1 learns from what comes back from ĝ₂.
+        modules: of time boxes 1 and 2.
+        decoupled: "both", "1" or "2": which boxes learn from a synthetic gradient. With "1" time
+            box 2 learns from the true gradient; with "2" time box 1 from what comes back from ĝ₂.
 
     Returns:
         The synthetic gradients and the true ones.
@@ -94,8 +95,8 @@ def synthetic_and_true(
         )
 
     t_2 = d_hidden_state(d_readout(readout, y), weights.w_fc)  # t₂ = d·Wfcᵀ
-    g_2 = t_2 if decoupled == "1" else guess(box_2, y, modules[1]).g
-    g_1 = back(g_2) if decoupled == "2" else guess(box_1, y, modules[0]).g
+    g_2 = t_2 if decoupled == "1" else synthetic_gradient(box_2, y, modules[1]).g
+    g_1 = back(g_2) if decoupled == "2" else synthetic_gradient(box_1, y, modules[0]).g
     return gradients(g_1, g_2), gradients(back(t_2), t_2)
 
 

@@ -19,8 +19,8 @@ class Step(NamedTuple):
     Attributes:
         mode: "manual" or "auto".
         wiring: "published", "ordered" or "connected": what each part of the network reads.
-        decoupled: "both", "1", "2" or "none": the time boxes that in manual mode learn from guesses
-            at their gradients, and wait for nothing; "none" is back-propagation through time.
+        decoupled: "both", "1", "2" or "none": the time boxes that in manual mode learn from
+            synthetic gradients; "none" is back-propagation through time.
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
         rates: the learning rates of manual mode.
         lr_auto: that of auto mode.
@@ -56,7 +56,7 @@ def training_step(
         x: the image, [1, width].
         y: its label, [1, 1].
         weights: the variables.
-        modules: that guess the gradients of time boxes 1 and 2.
+        modules: of time boxes 1 and 2.
         forward: the forward feed of x if there is one already.
 
     Returns:
@@ -91,5 +91,5 @@ def training_step(
         if step.decoupled == "none":
             return cost, backprop.true_manual(x, y, forward, weights, step.rates)
         return cost, backprop.published_manual(
-            x, y, forward, weights, step.rates, ascend=step.ascend
+            x, y, forward, weights, modules, step.rates, ascend=step.ascend
         )

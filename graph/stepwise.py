@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow.compat.v1 as tf
 
 
-def in_turn(
+def loop_over_rows(
     step: Callable[..., tuple[tf.Tensor, tf.Operation]],
     data: Sequence[tf.Tensor],
     *,

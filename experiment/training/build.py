@@ -9,7 +9,7 @@ from graph.delayed import delayed_manual
 from graph.modules import Module
 from graph.quality import Quality, quality
 from graph.step import Step, forward_feed, training_step
-from graph.stepwise import in_turn
+from graph.stepwise import loop_over_rows
 from graph.weights import PIXELS, Rates, Weights, declare_weights
 
 
@@ -92,7 +92,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         epoch = None
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
-                epoch = in_turn(
+                epoch = loop_over_rows(
                     lambda x, y: training_step(step, x, y, weights, modules),
                     (images.read_value(), labels.read_value()),
                     compiled=compiled(settings),
@@ -114,7 +114,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                 forward = forward_feed(step, x, weights)
                 return forward.readout.a[0, 0], forward.write
 
-            predictions = in_turn(predict, [new_images], compiled=False)
+            predictions = loop_over_rows(predict, [new_images], compiled=False)
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
         if settings.mode == "manual" and settings.decoupled != "none":

@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from graph import backprop, modules, network
+from graph.derivatives import d_hidden_state, d_readout, d_time_box
 from graph.weights import PIXELS, declare_weights, portable_draw, shapes
 
 TRAINED = ("w_x", "w_rec", "w_fc")
@@ -26,14 +27,14 @@ class Network:
             forward = network.ordered(self.x, self.weights, connected=True)
             self.cost = network.cost_function(forward.readout.a, self.y)
             w_fc, w_rec = self.weights.w_fc, self.weights.w_rec
-            d = backprop.d_readout(forward.readout, self.y)
+            d = d_readout(forward.readout, self.y)
             true = backprop.true_gradients(self.x, self.y, forward, self.weights)
             self.by_hand = {
                 "d": d,
-                "t_2": backprop.d_hidden_state(d, w_fc),
-                "time box 1": backprop.d_time_box(self.g, forward.box_1),
-                "time box 2": backprop.d_time_box(self.g, forward.box_2),
-                "t_1": backprop.d_hidden_state(backprop.d_time_box(self.g, forward.box_2), w_rec),
+                "t_2": d_hidden_state(d, w_fc),
+                "time box 1": d_time_box(self.g, forward.box_1),
+                "time box 2": d_time_box(self.g, forward.box_2),
+                "t_1": d_hidden_state(d_time_box(self.g, forward.box_2), w_rec),
                 **true._asdict(),
             }
 
@@ -147,10 +148,10 @@ def test_what_a_module_learns(width, label, alone, seed, y):
         variable = tf.Variable(value, use_resource=True)
         module = modules.Module(variable, label, alone)
         box = network.Layer(tf.constant(z), tf.tanh(z))
-        guess = modules.guess(box, tf.constant([[y]], tf.float64), module)
-        loss = tf.reduce_sum((guess.g - t) ** 2) / 2
+        synthetic = modules.synthetic_gradient(box, tf.constant([[y]], tf.float64), module)
+        loss = tf.reduce_sum((synthetic.g - t) ** 2) / 2
         gradient = tf.gradients(loss, variable)[0]
-        learn = modules.learn(guess, tf.constant(t), module, lr_sg=1.0)
+        learn = modules.learn(synthetic, tf.constant(t), module, lr_sg=1.0)
         session.run(variable.initializer)
         by_tensorflow = session.run(gradient)
         session.run(learn)

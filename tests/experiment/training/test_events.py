@@ -153,7 +153,7 @@ BY_HAND = {
     "1": IN_TURN - {"update_readout", "update_synthetic_gradient_1", "update_synthetic_gradient_2"}
     | {"true_gradients"},
     "2": IN_TURN - {"update_1", "update_2", "update_synthetic_gradient_1"}
-    | {"guess", "update_1_and_2"},
+    | {"synthetic_gradient_2", "update_1_and_2"},
     "none": {"readout", "time_box_2", "time_box_1", "update_readout", "update_time_boxes"},
 }  # fmt: skip
 
