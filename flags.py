@@ -8,15 +8,16 @@ import dataclasses
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from absl import flags, logging
 
-from experiment.settings import OF_CHECKPOINTS, PROJECT, Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import OF_CHECKPOINTS, PROJECT, Settings
 
-# The text of each flag's help. absl sorts its help by module: each group of flags passes for one.
+# The help of each flag. absl sorts its help by module: each group passes for one.
 _HELP = {
     "experiment": {
         "mode": "manual: back propagation by hand-written assign operations; auto: "
@@ -100,7 +101,7 @@ _BOUNDS = {
 }
 
 
-# Beyond, it is infinite for TensorFlow.
+# A larger number is infinite for TensorFlow.
 _FLOAT32_MAX = math.ldexp(2 - 2**-23, 127)
 
 
@@ -149,7 +150,6 @@ flags.register_validator(
 
 
 def _is_path(text: str | None) -> bool:
-    # No system's path has a NUL in it; a line of a flag file may.
     return text is None or (text != "" and "\0" not in text)
 
 
@@ -173,19 +173,13 @@ flags.DEFINE_string(
     **_STUDIES,
 )
 flags.DEFINE_boolean(
-    "insecure",
-    False,
-    "Take tcp:// to another machine too, where whoever reaches the port can run what he likes.",
-    **_STUDIES,
-)
-flags.DEFINE_boolean(
     "dashboard", False, "With --study: say where Dask shows what its workers do.", **_STUDIES
 )
 
 
 def _is_scheduler(text: str | None) -> bool:
-    found = re.fullmatch(r"(tcp|tls)://[\w.-]+:([0-9]{1,5})", text or "tls://host:1", re.ASCII)
-    return text != "" and found is not None and 1 <= int(found[2]) < 2**16
+    match = re.fullmatch(r"(tcp|tls)://[\w.-]+:([0-9]{1,5})", text or "tls://host:1", re.ASCII)
+    return text != "" and match is not None and 1 <= int(match[2]) < 2**16
 
 
 flags.register_validator("study", _is_path, "must name the file of a study")
@@ -194,73 +188,25 @@ flags.register_validator("scheduler", _is_scheduler, "must be like tls://host:87
 flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", module_name="other")
 
 _NUMPY_POST = PROJECT / "presets" / "numpy_post.flags"
-# Characters, of a flag file and of the name of a flag.
-_FILE_MAX = 2**20
-_NAME_MAX = 40
 _OF_STUDIES = ("data_dir", "allow_other_data", "results_dir")
 
 
-def _with_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iterator[str]:
-    """The arguments, each --flagfile replaced by the lines of the file that it names.
-
-    absl would do that too, with a traceback for what is no text, and no end for /dev/zero.
-
-    Args:
-        arguments: of the command, or lines of a file.
-        within: the files that the arguments are from, each named by the one before it.
-
-    Raises:
-        UserError: a file cannot be read, or is none of flags.
-    """
-    following = iter(arguments)
-    for argument in following:
-        found = re.fullmatch(r"--?flagfile(?:=(.*))?", argument, re.DOTALL)
-        if found is None:
-            yield argument
-            continue
-        path = Path(next(following, "") if found[1] is None else found[1])
-        try:
-            with path.expanduser().open(encoding="utf-8") as file:
-                text = file.read(_FILE_MAX + 1)
-        except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError: no such ~user
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"--flagfile={path} cannot be read ({reason})") from None
-        if len(text) > _FILE_MAX or path in within:
-            raise UserError(f"--flagfile={path} is not a file of flags: it has no end")
-        lines = (line.strip() for line in text.splitlines())
-        flag_lines = (line for line in lines if line and not line.startswith(("#", "//")))
-        yield from _with_files(flag_lines, (*within, path))
-
-
-def _check_names(arguments: Sequence[str]) -> None:
-    """Raises a UserError if one has a name so long that absl fails to find a similar flag's."""
-    for argument in arguments:
-        if argument.startswith("-") and len(argument.partition("=")[0]) > _NAME_MAX:
-            raise UserError(f"{argument} is not a flag: --help shows them all")
-
-
 def parse(argv: Sequence[str]) -> Settings:
-    """Parses the command line; prints the help and exits if that is what is asked for.
-
-    Args:
-        argv: the command line, the program's name first.
-
-    Returns:
-        The settings.
+    """Parses the command line, the program's name first; prints the help and exits with --help.
 
     Raises:
-        UserError: a flag is unknown, or its value is out of range.
+        UserError: a flag is unknown, its value is out of range, or two contradict each other.
     """
     values = flags.FLAGS
     values.unparse_flags()
     try:
-        arguments = list(_with_files(argv[1:]))
-        _check_names(arguments)
-        rest = values([argv[0], *arguments])
+        rest = values(argv)
         if values.mode == "numpy":
-            rest = values([argv[0], *_with_files([f"--flagfile={_NUMPY_POST}"]), *arguments])
+            rest = values([argv[0], f"--flagfile={_NUMPY_POST}", *argv[1:]])
     except (flags.Error, ValueError) as error:  # absl raises both.
         raise UserError(" ".join(str(error).removeprefix("ERROR:: ").split())) from None
+    except RecursionError:
+        raise UserError("a flag's name is too long: --help lists the flags") from None
     if values.help:
         print("python reproduce.py [flags]\n\nTrains the post's network and compares the results.")
         print("\n".join(values.module_help(group) for group in (*_HELP, "studies", "other")))
@@ -269,7 +215,7 @@ def parse(argv: Sequence[str]) -> Settings:
         sys.exit()
     if len(rest) > 1:
         raise UserError(f"{rest[1]!r} is not a flag: flags start with --")
-    _refuse_what_makes_no_sense(values)
+    _refuse_contradictions(values)
     settings = {field.name: values[field.name].value for field in dataclasses.fields(Settings)}
     settings["digits"] = tuple("".join(sorted(each)) for each in values.digits.split(","))
     for name in ("data_dir", "results_dir"):
@@ -280,7 +226,7 @@ def parse(argv: Sequence[str]) -> Settings:
     return Settings(**settings)
 
 
-def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
+def _refuse_contradictions(values: flags.FlagValues) -> None:
     """Raises a UserError for flags that contradict each other."""
 
     def refuse(names: Sequence[str], reason: str) -> None:
@@ -288,15 +234,14 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
             if values[name].value != values[name].default:
                 raise UserError(f"--{name}={values[name].value} makes no sense here: {reason}")
 
-    for name in ("scheduler", "insecure", "dashboard"):
+    for name in ("scheduler", "dashboard"):
         if values[name].present and not values.study:
             raise UserError(f"--{name} makes no sense without --study: name one, or leave it out")
     url = urlsplit(values.scheduler or "")
-    local = url.hostname in ("localhost", "127.0.0.1")
-    if url.scheme == "tcp" and not (local or values.insecure):
+    if url.scheme == "tcp" and url.hostname not in ("localhost", "127.0.0.1"):
         raise UserError(
-            f"--scheduler={values.scheduler} is open to whoever reaches it: use tls://, or add "
-            "--insecure if that is meant"
+            f"--scheduler={values.scheduler} would let anyone on the network run code: use tls://, "
+            "or a tunnel to tcp://localhost"
         )
     if values.study:
         for field in dataclasses.fields(Settings):

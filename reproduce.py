@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from experiment.settings import UserError
+from experiment.errors import UserError
 from experiment.storage.interruption import Interrupted, Signals
 from experiment.training.startup import fix_rounding, import_tensorflow, silence_matplotlib
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Runs one experiment, as the flags say."""
+    """Runs the experiment, or the study, that the flags name."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # Not every terminal can show an arrow.
     import flags
@@ -30,7 +30,7 @@ def main() -> None:
     settings = flags.parse(sys.argv)
     fix_rounding()
     silence_matplotlib()
-    # Imported this late because help and mistakes in a flag need none of it.
+    # Imported late: help and mistakes in a flag need none of it.
     from experiment.storage.checkpoint import Checkpoints
     from experiment.storage.folder import resolved
 
@@ -40,51 +40,49 @@ def main() -> None:
         return
     checkpoints = Checkpoints(resolved(settings.results_dir / settings.name) / "checkpoint")
     try:
-        found = reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
+        report = reproduce(settings, checkpoints, Signals(), verbose=flags.verbose())
     except Interrupted as interrupted:
         epochs = checkpoints.epochs()
         then = f"--resume goes on after epoch {epochs[-1]}" if epochs else "nothing was written"
         end(interrupted, then)
     folder = f"Results: {settings.results_dir / settings.name}"
     try:
-        print(f"{found}\n{folder}", flush=True)
+        print(f"{report}\n{folder}", flush=True)
     except Interrupted as interrupted:
         end(interrupted, folder)
 
 
 def end(interrupted: Interrupted, then: str) -> NoReturn:
-    """Ends the command as a signal asked, with a line that says where that leaves its user."""
+    """Ends the command after a signal, with a line about what is left."""
     print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
     sys.exit(128 + interrupted.number)
 
 
 def do_study(file: "Path", settings: "Settings", scheduler: str | None, *, dashboard: bool) -> None:
-    """Runs the experiments of a study over its seeds, and says where to read what they show."""
+    """Does the missing runs of a study, and prints its tables."""
     import flags
     from experiment.studies import definition
 
-    asked = definition.read(file)
-    jobs = asked.jobs(settings, flags.parse)
-    folder = settings.results_dir / "studies" / asked.name
-    from experiment.studies import study  # which imports Dask
-
+    study = definition.read(file)
+    jobs = study.jobs(settings, flags.parse)
+    folder = settings.results_dir / "studies" / study.name
+    try:
+        from experiment.studies import runner  # imports Dask
+    except ModuleNotFoundError as error:
+        raise UserError(f"--study needs the package {error.name}: call make setup-lab") from None
     Signals()
     try:
-        study.run(asked, jobs, folder, scheduler, dashboard=dashboard)
+        runner.run(study, jobs, folder, scheduler, dashboard=dashboard)
         print(f"{(folder / 'README.md').read_text('utf-8')}\nResults: {folder}", flush=True)
     except Interrupted as interrupted:
-        end(interrupted, f"what is done is kept in {folder}, and the same command goes on")
+        end(interrupted, f"completed runs are kept in {folder}, and the same command goes on")
 
 
 def reproduce(
     settings: "Settings", checkpoints: "Checkpoints", signals: Signals, *, verbose: bool
 ) -> str:
-    """Trains, predicts, compares, and writes what came of it.
-
-    Returns:
-        What to print of it.
-    """
-    from experiment.evaluation import claims, files, log, metrics
+    """Trains, predicts, compares, and writes the results; returns the text to print."""
+    from experiment.evaluation import claims, log, metrics, run_files
     from experiment.evaluation.run import run
     from experiment.storage import folder
     from experiment.training import mnist
@@ -96,7 +94,7 @@ def reproduce(
     del data  # All of MNIST: no run needs more than its split.
     target = settings.results_dir / settings.name
     keep = [checkpoints.folder.name] if settings.keep_checkpoints else []
-    known = files.FILES | {checkpoints.folder.name, "tensorboard"}
+    known = run_files.FILES | {checkpoints.folder.name, "tensorboard"}
     with folder.replacing(target, signals, known, keep) as new:
         start, events = START, None
         if settings.mode != "numpy":
@@ -104,7 +102,7 @@ def reproduce(
             if not verbose:
                 import_tensorflow()
         if settings.tensorboard:
-            from experiment.training.events import Events
+            from experiment.evaluation.tensorboard import Events
 
             events = Events(new / "tensorboard")
         begun = len(start.history.costs)
@@ -121,13 +119,13 @@ def reproduce(
                     checkpoints.after_epoch(history, running.save, interrupted=interrupted)
                 signals.check()
 
-            outcome, measured, trace = run(settings, split, start, observe)
+            outcome, measured, recorded = run(settings, split, start, observe)
         signals.check()
         if events:
             events.finish(settings.epochs, split.test, outcome.test, settings.digits)
         timing = metrics.timing(settings, outcome)
-        diff = claims.diff_text(settings, measured, trace)
-        files.write(new, split, outcome, measured, timing, diff, trace)
+        diff = claims.diff_text(settings, measured, recorded)
+        run_files.write(new, split, outcome, measured, timing, diff, recorded)
         return "\n".join([*log.prediction_lines(outcome.test, split.test.y), "", diff])
 
 
@@ -145,11 +143,10 @@ if __name__ == "__main__":
             ".venv/bin/python"
         )
     except OSError as error:
-        # Of the output, when its disk is full, or whoever read it has gone: Python would complain
-        # once more when it ends.
+        # The output's disk is full, or its reader has gone. Python would complain again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1 if isinstance(error, BrokenPipeError) else f"reproduce.py: {error}")
-    except Interrupted as interrupted:  # When nothing is left to be lost.
+    except Interrupted as interrupted:  # All is written.
         sys.exit(128 + interrupted.number)
     except KeyboardInterrupt:
         print("reproduce.py: interrupted: nothing was written", file=sys.stderr)

@@ -1,1 +1,1 @@
-"""What `make bench` runs."""
+"""The benchmark, `make bench`."""

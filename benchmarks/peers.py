@@ -1,4 +1,4 @@
-"""The published manual step by what one would use today: PyTorch, PyTorch compiled, and JAX.
+"""The published manual step in PyTorch, PyTorch compiled, and JAX.
 
 Each runs in a process of its own, since two frameworks in one process disturb each other's threads:
 `python peers.py NAME FILE`, in an environment of its own, of which this file needs NumPy and the
@@ -137,7 +137,7 @@ class Peer:
     def __init__(
         self, name: str, data: Arrays, rates: tuple[float, float, float], recorded: list[float]
     ) -> None:
-        """Starts it, and holds it to what is recorded.
+        """Starts it, and checks its costs against the recorded ones.
 
         Args:
             name: of the peer.
@@ -146,7 +146,7 @@ class Peer:
             recorded: the costs of the first epochs.
 
         Raises:
-            AssertionError: its costs are others.
+            AssertionError: its costs differ.
         """
         with tempfile.NamedTemporaryFile(suffix=".npz") as file:
             np.savez(file, **{**data, "rates": np.array(rates)})  # type: ignore[arg-type]

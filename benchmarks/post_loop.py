@@ -1,4 +1,4 @@
-"""The post's loop: a `Session.run` an image, of the nine assignments in graph/as_posted.py."""
+"""The post's loop: one `Session.run` per image, of the nine assignments in graph/as_posted.py."""
 
 import numpy as np
 import tensorflow.compat.v1 as tf

@@ -1,7 +1,7 @@
-"""`make bench`: how fast a step is, what it grows with, and how much memory a run takes.
+"""`make bench`: the time of a training step, its growth with the width, and the memory of a run.
 
-All programs run in one process, an epoch each in turn, and the median of many turns counts: on a
-machine that others use too, timings that are not interleaved cannot be compared.
+All programs run in turn, an epoch each, and the median of many turns counts: on a machine that
+others use too, timings that are not interleaved cannot be compared.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks.blas_floor import BlasFloor
 from benchmarks.peers import PEERS, Peer
 from benchmarks.post_loop import PostLoop
-from experiment.evaluation import traces
+from experiment.evaluation import recorded_runs
 from experiment.evaluation.metrics import environment
 from experiment.report import speed
 from experiment.settings import PROJECT, RESULTS, Settings
@@ -43,7 +43,7 @@ TURNS = 25
 GROWTH_TURNS = 9
 STEPS = 100
 WIDTHS = (196, 400, PIXELS, 1600)
-# What differs from the post's step, which is published and manual.
+# The settings that differ from the post's step, which is published and manual.
 KINDS: dict[str, dict[str, Any]] = {
     "": {},
     "ordered, ": {"wiring": "ordered"},
@@ -84,15 +84,15 @@ def numpy_version(settings: Settings, initial: Weights, images: Images) -> Progr
     return lambda: decoupled_rnn.epoch(zip(*images, strict=True), weights, rates, "outer")
 
 
-def measure(programs: dict[str, Program], turns: int, steps: dict[str, int]) -> dict[str, float]:
-    """Milliseconds per step: the median of so many turns, after one that does not count."""
+def measure(programs: dict[str, Program], turns: int, steps: int) -> dict[str, float]:
+    """Milliseconds per step: the median over the turns, after one that does not count."""
     times: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(turns + 1):
         for name, program in programs.items():
             start = time.perf_counter()
             program()
             if turn:
-                times[name].append(1e3 * (time.perf_counter() - start) / steps[name])
+                times[name].append(1e3 * (time.perf_counter() - start) / steps)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -119,7 +119,7 @@ def first_epoch() -> dict[str, float]:
 
 
 def checkpoint_share() -> float:
-    """How long a checkpoint holds up the training, as a share of that since the one before."""
+    """The time of a checkpoint, as a share of the training since the one before."""
     settings = Settings()
     images = synthetic_images(STEPS, PIXELS)
     graph = build(settings)
@@ -136,12 +136,12 @@ def checkpoint_share() -> float:
         def save() -> None:
             checkpoints.add(History(costs), session.Running(graph, tf_session).save)
 
-        ms = measure({"train": train, "save": save}, GROWTH_TURNS, {"train": 1, "save": 1})
+        ms = measure({"train": train, "save": save}, GROWTH_TURNS, 1)
     return ms["save"] / ms["train"]
 
 
 def peak_memory() -> dict[str, float]:
-    """Megabytes at the most: a default run, and TensorFlow imported with a session open."""
+    """Peak memory in MB of a default run, and of TensorFlow with an open Session."""
     opened = (
         "from experiment.training.startup import import_tensorflow; import_tensorflow()\n"
         "import tensorflow.compat.v1 as tf\n"
@@ -170,7 +170,7 @@ def _peak(command: list[str]) -> float:
 
 
 def main() -> None:
-    """Measures everything, prints it, and writes results/bench.json, .md, .png and .svg."""
+    """Measures everything, prints it, and writes results/bench.json, .md and .png."""
     settings = Settings()
     images = mnist.split(mnist.load(settings.data_dir), settings).train
     start_up = first_epoch()
@@ -186,26 +186,24 @@ def main() -> None:
         for name in ("feed", "stepwise", "delayed"):
             if name != "delayed" or not {"mode", "decoupled"} & set(changes):
                 programs[kind + name] = with_engine(name, **changes)
-    trace = traces.find(settings)
-    assert trace is not None
+    recorded = recorded_runs.find(settings)
+    assert recorded is not None
     data = {"images": images.x, "labels": images.y.astype(np.float32)}
     for name in PEERS:
         initial = portable_draw(settings.seed)._asdict()
-        programs[name] = Peer(name, data | initial, rates, list(trace.costs[:3])).epoch
+        programs[name] = Peer(name, data | initial, rates, list(recorded.costs[:3])).epoch
     programs |= {
         "Numpy version": numpy_version(settings, portable_draw(settings.seed), images),
         "BLAS floor": lambda: floors[PIXELS].epoch(STEPS),
         "limit": lambda: floors[PIXELS].read(STEPS),
     }
-    ms = measure(programs, TURNS, dict.fromkeys(programs, STEPS))
+    ms = measure(programs, TURNS, STEPS)
 
     widths: dict[str, Program] = {
         str(width): lambda floor=floor: floor.epoch(STEPS)  # type: ignore[misc]
         for width, floor in floors.items()
     }
-    growth: dict[str, dict[str, dict[str, float]]] = {
-        "BLAS floor": {"width": measure(widths, GROWTH_TURNS, dict.fromkeys(widths, STEPS))}
-    }
+    growth = {"BLAS floor": measure(widths, GROWTH_TURNS, STEPS)}
     for name in ("stepwise", "delayed"):
         widths = {
             str(width): engine(
@@ -213,25 +211,7 @@ def main() -> None:
             )
             for width in WIDTHS
         }
-        counts = {
-            str(count): engine(
-                dataclasses.replace(settings, engine=name, train_images=count),
-                synthetic_images(count, PIXELS),
-            )
-            for count in (50, 100, 200, 400)
-        }
-        run = with_engine(name)
-        epochs: dict[str, Program] = {
-            str(count): lambda count=count, run=run: [run() for _ in range(count)]  # type: ignore[misc]
-            for count in (1, 2, 4, 8)
-        }
-        growth[name] = {
-            "width": measure(widths, GROWTH_TURNS, dict.fromkeys(widths, STEPS)),
-            "images": measure(counts, GROWTH_TURNS, {count: int(count) for count in counts}),
-            "epochs": measure(
-                epochs, GROWTH_TURNS, {count: STEPS * int(count) for count in epochs}
-            ),
-        }
+        growth[name] = measure(widths, GROWTH_TURNS, STEPS)
 
     memory = peak_memory()
     best_peer = min(ms[name] for name in PEERS)

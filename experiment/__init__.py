@@ -1,1 +1,1 @@
-"""What surrounds a graph: data, the Session, results and what they are compared with."""
+"""Everything around the graph: data, Session, results, comparisons, studies, reports."""

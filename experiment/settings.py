@@ -1,39 +1,12 @@
-"""What a run is asked for, and how to say what a user can mend."""
+"""The settings of one run."""
 
-import contextlib
 import dataclasses
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parent.parent
 RESULTS = PROJECT / "results"
-# Of a long line, so much of the beginning, which names what is wrong, and of the end, which says
-# how to mend it.
-SHOWN = 1000
-
-
-class UserError(Exception):
-    """A mistake or a misfortune that the user can mend; its text, one line, says how."""
-
-    def __str__(self) -> str:
-        """The text, as one line of printable characters, whatever it quotes."""
-        text = super().__str__()
-        if len(text) > 2 * SHOWN:
-            text = f"{text[:SHOWN]} … {text[-SHOWN:]}"
-        return "".join(
-            character if character.isprintable() else ascii(character)[1:-1] for character in text
-        )
-
-
-@contextlib.contextmanager
-def said_in_a_line() -> Iterator[None]:
-    """Ends a program with one line where there is something that its user can mend."""
-    try:
-        yield
-    except (UserError, OSError) as error:
-        sys.exit(str(error))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +44,14 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """Of the folder that the run writes to."""
+        """The name of the run's folder."""
         if self.mode == "numpy":
             return f"numpy-{self.recurrent_update}"
         decoupled = "" if self.decoupled == "both" else f"-decoupled-{self.decoupled}"
         return f"{self.wiring}-{self.mode}{decoupled}"
 
     def numeric(self) -> dict[str, Any]:
-        """The settings that bear on the numbers: all but those of files."""
+        """The settings that affect the numbers: all but those of files."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if name not in _OF_FILES}
 
@@ -87,13 +60,11 @@ OF_CHECKPOINTS = ("checkpoint_every", "resume", "keep_checkpoints")
 _OF_FILES = ("data_dir", "allow_other_data", "results_dir", *OF_CHECKPOINTS, "tensorboard")
 
 
-def changed(settings: Mapping[str, Any]) -> list[str]:
-    """The settings that are not the post's, as flags.
-
-    Wiring, mode and engine are not among them: which of these a run has is said elsewhere.
+def non_default_flags(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that differ from the post's, as flags, without wiring, mode and engine.
 
     Args:
-        settings: of the run, by name; there may be more beside them, as in metrics.json.
+        settings: of the run, by name; more may be there, as in metrics.json.
     """
 
     def text(value: Any) -> str:

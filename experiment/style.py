@@ -23,9 +23,9 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "legend.frameon": False,
 }
-# Of an SVG; what is scaled is left alone.
+# The coordinates of an SVG; scaled ones are left alone.
 COORDINATES = re.compile(r'( (?:d|x|y|width|height)="|(?:translate|rotate)\()([^")]*)')
-# On a page the colours are those of its light or its dark scheme, under these names.
+# The names of these colours in the light and the dark scheme of a page.
 ON_A_PAGE = {
     BLUE: "--blue",
     VERMILION: "--red",
@@ -37,10 +37,10 @@ ON_A_PAGE = {
 
 @contextlib.contextmanager
 def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
-    """A figure in the style of this project, to be drawn on; it is saved as .png and .svg.
+    """Yields a figure in the style of this project, and saves it as .png and .svg.
 
     Args:
-        path: of the two files, without the ending.
+        path: of the two files, without ending.
         width: inches.
         height: inches.
     """
@@ -49,19 +49,19 @@ def drawing(path: Path, width: float, height: float) -> Iterator[Figure]:
         yield figure
         # Without date and version, so that the files are the same from run to run.
         figure.savefig(path.with_suffix(".png"), dpi=120, metadata={"Software": None})
-        figure.set_layout_engine("none")  # All stays in its place, which took half of the time.
+        figure.set_layout_engine("none")  # The layout is done; a second one would double the time.
         path.with_suffix(".svg").write_text(svg(figure, "n"), "utf-8")
 
 
 def svg(figure: Figure, name: str, **options: Any) -> str:
-    """A figure as an SVG in which the last digits do not show, which differ between processors.
+    """A figure as SVG, the same from every processor.
 
     Coordinates are rounded to a hundredth of a point. Matplotlib names parts by a hash of all their
     digits; here names are numbers.
 
     Args:
         figure: drawn.
-        name: what the names of its parts begin with.
+        name: the beginning of the parts' names.
         options: of `savefig`.
     """
     file = io.StringIO()
@@ -83,18 +83,18 @@ def _hundredths(number: re.Match[str]) -> str:
 
 
 def inline(draw: Callable[[Figure], None], width: float, height: float, label: str) -> str:
-    """A drawing as a part of a page: an `<svg>` whose text is text, and whose colours the page's.
+    """A drawing as part of a page: an `<svg>` with text as text and the page's colours.
 
     Args:
         draw: draws on a figure.
-        width: inches; it shrinks with the window.
+        width: inches; the drawing shrinks with the window.
         height: inches.
-        label: what it shows, for those who do not see it; no other on the page has the same.
+        label: for screen readers; unique on the page.
     """
     with matplotlib.rc_context({**STYLE, "svg.fonttype": "none", "font.size": 11}):
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
-        # Its names must be others than those of other drawings.
+        # The names of parts are unique on the page.
         text = svg(figure, f"n{zlib.crc32(label.encode())}-", transparent=True)
     view_box = re.findall(r'viewBox="[^"]*"', text)[0]
     text = text[text.index("<defs>") :]

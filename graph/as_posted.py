@@ -1,4 +1,4 @@
-"""The post's own training step in manual mode, literally: the post's loop, what speed is held to.
+"""The post's own training step in manual mode, literally: the baseline of the benchmark.
 
 Nine assignments a step, each `assign(w, w ± rate · product)`: the product of a transposed row and a
 row, times the rate, added to the variable, assigned. Nothing is merged, nothing is done in place,
@@ -14,7 +14,7 @@ from graph.weights import Rates, Weights
 
 
 def as_posted(x: tf.Tensor, y: tf.Tensor, w: Weights, rates: Rates) -> list[tf.Tensor]:
-    """What the post's loop fetches for an image.
+    """The tensors that the post's loop fetches for an image.
 
     Args:
         x: the image, [1, width].

@@ -1,4 +1,4 @@
-"""What one training step runs: the assign operations written by hand, or GradientDescentOptimizer.
+"""A training step: the assign operations written by hand, or GradientDescentOptimizer.
 
 This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation". Notation as in
 `graph.derivatives`. Where an outer product is the whole update, the learning rate multiplies its
@@ -49,7 +49,7 @@ def published_manual(
     *,
     ascend: bool,
 ) -> tf.Operation:
-    """The post's manual back propagation; two of its assignments are in the forward feed.
+    """The post's manual back propagation; two of its assignments are in the forward pass.
 
     Every right-hand side uses the values from before the step. The post assigns `w_rec` and `w_x`
     twice each, in no order, so that one change may be lost (docs/experiment.md §6, fault 6); here
@@ -249,7 +249,7 @@ def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weight
         x: the image, [1, width].
         y: its label, [1, 1].
         forward: `graph.network.ordered` of x.
-        weights: the variables, as the forward feed read them.
+        weights: the variables, as the forward pass read them.
 
     Returns:
         The gradients that automatic differentiation finds in the `connected` wiring.
@@ -284,7 +284,7 @@ def true_manual(
     """
     gradients = true_gradients(x, y, forward, weights)
     # Every gradient, and so every read, comes before the first change; and h₀ is a column of the
-    # variable that the forward feed writes a₁ and a₂ to.
+    # variable that the forward pass writes a₁ and a₂ to.
     with tf.control_dependencies([gradients.h_0, forward.write]):
         with tf.name_scope("update_readout"):
             fc = weights.w_fc.assign_sub(rates.lr_x * gradients.w_fc)
@@ -302,13 +302,13 @@ def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:
     """The post's automatic differentiation: `GradientDescentOptimizer` on everything trainable.
 
     `hidden_states` is trainable too, because a `tf.Variable` is by default. The optimizer's step
-    comes after the forward feed's write. In the wirings `published` and `ordered` a gradient does
+    comes after the forward pass's write. In the wirings `published` and `ordered` a gradient does
     not get past the assignment to `hidden_states`: only it and `w_fc` learn,
     h₂ := a₂ − lr_auto · d·Wfcᵀ. In `connected`, `w_x`, `w_rec`, `w_fc` and h₀ do.
 
     Args:
         cost: the cost of one image, a scalar.
-        forward: the forward feed that the cost comes from.
+        forward: the forward pass that the cost comes from.
         lr_auto: the learning rate, per image.
 
     Returns:

@@ -72,7 +72,7 @@ class Delayed(NamedTuple):
         return self._replace(updates=(*self.updates, (a, b)))
 
     def pending(self, q: tf.Tensor) -> tf.Tensor:
-        """What the updates add to q·W, for a row q [1, m]."""
+        """The part of q·W that is due to the updates, for a row q [1, m]."""
         return _low_rank(q, self.updates)
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
@@ -90,7 +90,7 @@ class Delayed(NamedTuple):
 
 
 class State(NamedTuple):
-    """What else a step changes.
+    """The rest that a step changes.
 
     Attributes:
         h_1, h_2: [1, width].

@@ -18,17 +18,17 @@ from graph.weights import Weights
 
 
 class Layer(NamedTuple):
-    """What a box computes: z, the sum that enters its activation function, and a, the result."""
+    """The output of a box: z, the sum that enters the activation function, and a, its value."""
 
     z: tf.Tensor
     a: tf.Tensor
 
 
 class Forward(NamedTuple):
-    """One forward feed.
+    """One forward pass.
 
     Attributes:
-        h_0, h_1, h_2: [1, width], the hidden states as this feed reads them.
+        h_0, h_1, h_2: [1, width], the hidden states as this pass reads them.
         box_1, box_2: the time boxes, z and a [1, width].
         readout: z and a [1, 1]; a is p, the probability that the label is 1.
         write: the operation that leaves a₁ and a₂ in `hidden_states`, columns 1 and 2.
@@ -71,7 +71,7 @@ def write_hidden_state(weights: Weights, column: int, a: tf.Tensor) -> tf.Operat
 
 
 def published(x: tf.Tensor, weights: Weights) -> Forward:
-    """The forward feed as the post's program really computes it (docs/experiment.md §3).
+    """The forward pass as the post's program really computes it (docs/experiment.md §3).
 
     All reads of `hidden_states` come before its writes. So time box 2 and the readout see the
     hidden states that the image *before* left, and p answers for that image:
@@ -141,7 +141,7 @@ def run_readout(
 
 
 def ordered(x: tf.Tensor, weights: Weights, *, connected: bool) -> Forward:
-    """The forward feed in the order that the post draws (docs/experiment.md §3).
+    """The forward pass in the order that the post draws (docs/experiment.md §3).
 
         a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
         a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂

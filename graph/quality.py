@@ -1,6 +1,6 @@
-"""How good the synthetic gradients are, beside the true ones; to evaluate it changes nothing.
+"""The quality of the synthetic gradients, compared with the true ones; nothing is written.
 
-All images are looked at with the weights as they are. Notation as in `graph.derivatives`; rows are
+All images are evaluated with the present weights. Notation as in `graph.derivatives`; rows are
 images, and sums and norms run over all images and all their numbers together: a few images have
 nearly all of the gradient, and the mean of a figure of each image would be that of the others.
 """
@@ -16,7 +16,7 @@ from graph.weights import Weights
 
 
 class Quality(NamedTuple):
-    """What the synthetic gradients of both time boxes are worth; scalars.
+    """Figures of both time boxes; scalars.
 
     Attributes:
         pooled_cosine_1, pooled_cosine_2: Σ⟨ĝ, t⟩ / √(Σ|ĝ|² Σ|t|²), from −1 to 1; 0 if ĝ or t is

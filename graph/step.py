@@ -1,4 +1,4 @@
-"""The switch: which training step a run takes, by hand or by automatic differentiation.
+"""The switch between the training steps: by hand or by automatic differentiation.
 
 This is the post's "Reason 3: Switch and Compare Between Automatic Differentiation": "I can just
 comment out one section of output while, uncommenting the other."
@@ -14,11 +14,11 @@ from graph.weights import Rates, Weights
 
 
 class Step(NamedTuple):
-    """Which training step it is.
+    """The choice of a training step.
 
     Attributes:
         mode: "manual" or "auto".
-        wiring: "published", "ordered" or "connected": what each part of the network reads.
+        wiring: "published", "ordered" or "connected" (docs/experiment.md §3).
         decoupled: "both", "1", "2" or "none": the time boxes that in manual mode learn from
             synthetic gradients; "none" is back-propagation through time.
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
@@ -34,8 +34,8 @@ class Step(NamedTuple):
     lr_auto: float
 
 
-def forward_feed(step: Step, x: tf.Tensor, weights: Weights) -> network.Forward:
-    """The forward feed of an image x [1, width]."""
+def forward_pass(step: Step, x: tf.Tensor, weights: Weights) -> network.Forward:
+    """The forward pass of an image x [1, width]."""
     if step.wiring == "published":
         return network.published(x, weights)
     return network.ordered(x, weights, connected=step.wiring == "connected")
@@ -52,18 +52,18 @@ def training_step(
     """One training step.
 
     Args:
-        step: which.
+        step: the choice.
         x: the image, [1, width].
         y: its label, [1, 1].
         weights: the variables.
         modules: of time boxes 1 and 2.
-        forward: the forward feed of x if there is one already.
+        forward: the forward pass of x, if the graph has one already.
 
     Returns:
         The cost of the image, a scalar, and the operation that trains.
     """
     if step.mode == "manual" and step.decoupled != "none" and step.wiring != "published":
-        # Its updates come between the boxes: it has a forward feed of its own.
+        # Its updates come between the boxes, so it has its own forward pass.
         by_hand = {
             "both": backprop.ordered_manual,
             "1": backprop.box_1_decoupled,
@@ -81,7 +81,7 @@ def training_step(
             )
         with tf.name_scope("cost"):
             return network.cost_function(readout.a, y), train
-    forward = forward or forward_feed(step, x, weights)
+    forward = forward or forward_pass(step, x, weights)
     with tf.name_scope("cost"):
         cost = network.cost_function(forward.readout.a, y)
     if step.mode == "auto":

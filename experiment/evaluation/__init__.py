@@ -1,1 +1,1 @@
-"""What a run shows: log, recorded runs, metrics, statistics, claims, files, pictures."""
+"""A run evaluated: log, recorded runs, metrics, statistics, claims, files, pictures."""

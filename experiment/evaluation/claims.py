@@ -2,17 +2,17 @@
 
 from typing import Any, NamedTuple
 
+from experiment.evaluation.captions import name
+from experiment.evaluation.recorded_runs import RecordedRun
 from experiment.evaluation.statistics import wilson_interval
-from experiment.evaluation.traces import Trace
 from experiment.markdown import markdown
-from experiment.settings import Settings, changed
-from experiment.training.answers import name
+from experiment.settings import Settings, non_default_flags
 from experiment.training.mnist import SHA_256
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 # C3, "amazingly fast": auto is called so if manual mode takes at least this many times as long.
 FAR_FASTER = 2
-# What the post says, in short; in full in docs/experiment.md §4.
+# In full: docs/experiment.md §4.
 POST = {
     "C1": "manual mode learns: its cost falls",
     "C2": "a result on 20 test images",
@@ -21,7 +21,6 @@ POST = {
     "C5": "manual does better on them than auto",
     "C6": "auto: gradient descent, rate 0.1",
 }
-# What has to be run to judge them.
 JUDGED_BY = {
     "C1": "--mode=manual",
     "C2": "make reproduce",
@@ -33,10 +32,10 @@ JUDGED_BY = {
 
 
 class Claim(NamedTuple):
-    """One of the post's claims: its number, what a run shows of it, and the verdict."""
+    """A claim of the post: its number, the evidence of a run, the verdict."""
 
     number: str
-    shows: str
+    evidence: str
     verdict: str
 
 
@@ -45,43 +44,42 @@ def judge(
     auto: dict[str, Any] | None,
     ms_per_step: dict[str, float] | None = None,
 ) -> list[Claim]:
-    """The claims as a manual run, an auto run and the benchmark show them, C1 to C6.
+    """Judges C1 to C6; a claim whose evidence is missing names the command that brings it.
 
     Args:
-        manual: metrics of the manual run, if there is one.
-        auto: metrics of the auto run, if there is one.
-        ms_per_step: the benchmark's milliseconds per step, if it has been run.
-
-    Returns:
-        The six claims; those that need what is not there are not judged, and say what brings it.
+        manual: the content of metrics.json of a manual run.
+        auto: of an auto run.
+        ms_per_step: of each program of the benchmark.
     """
-    shows: dict[str, tuple[str, bool]] = {}
+    evidence: dict[str, tuple[str, bool]] = {}
     runs = {"manual": manual, "auto": auto}
-    there = {mode: metrics for mode, metrics in runs.items() if metrics is not None}
-    right = {mode: f"{m['test_correct']} of {m['test_total']} right" for mode, m in there.items()}
-    each = ", ".join(f"{mode} {text}" for mode, text in right.items())
-    if len(right) == 1:
-        (each,) = right.values()
-    shows["C2"] = each, all(metrics["test_total"] == 20 for metrics in there.values())
+    given = {mode: metrics for mode, metrics in runs.items() if metrics is not None}
+    correct = {
+        mode: f"{m['test_correct']} of {m['test_total']} correct" for mode, m in given.items()
+    }
+    each = ", ".join(f"{mode} {text}" for mode, text in correct.items())
+    if len(correct) == 1:
+        (each,) = correct.values()
+    evidence["C2"] = each, all(metrics["test_total"] == 20 for metrics in given.values())
     if manual is not None:
         first, last = manual["cost_first"], manual["cost_last"]
-        shows["C1"] = f"cost {first:.3f} → {last:.3f}", last < first
+        evidence["C1"] = f"cost {first:.3f} → {last:.3f}", last < first
     if auto is not None:
         low, high = wilson_interval(auto["test_correct"], auto["test_total"])
-        # Badly: as far as these images tell, it may be guessing.
-        shows["C4"] = f"{right['auto']}, 95 % interval {low:.0%}–{high:.0%}", low <= 0.5
-        shows["C6"] = f"rate {auto['lr_auto']:g}", auto["lr_auto"] == 0.1
+        # Badly: these images cannot tell it from guessing.
+        evidence["C4"] = f"{correct['auto']}, 95 % interval {low:.0%}–{high:.0%}", low <= 0.5
+        evidence["C6"] = f"rate {auto['lr_auto']:g}", auto["lr_auto"] == 0.1
     if ms_per_step is not None:
         slow, fast = ms_per_step["feed"], ms_per_step["auto, feed"]
         text = f"fed image by image: manual {slow:.2f} ms a step, auto {fast:.2f}"
-        shows["C3"] = text, slow >= FAR_FASTER * fast
+        evidence["C3"] = text, slow >= FAR_FASTER * fast
     if manual is not None and auto is not None:
         shares = (metrics["test_correct"] / metrics["test_total"] for metrics in (manual, auto))
-        shows["C5"] = each, next(shares) > next(shares)
+        evidence["C5"] = each, next(shares) > next(shares)
     claims = []
     for number, by in JUDGED_BY.items():
-        if number in shows:
-            text, holds = shows[number]
+        if number in evidence:
+            text, holds = evidence[number]
             claims.append(Claim(number, text, REPRODUCED if holds else NOT_REPRODUCED))
         else:
             claims.append(Claim(number, "–", f"not judged: run {by}"))
@@ -89,30 +87,30 @@ def judge(
 
 
 class OverSeeds(NamedTuple):
-    """What a study shows of the claims that the seed bears on, by their numbers."""
+    """Evidence of a study over seeds, by the number of the claim."""
 
     seeds: int
-    shows: dict[str, str]
+    evidence: dict[str, str]
 
 
 def table(claims: list[Claim], study: OverSeeds | None = None) -> str:
-    """The claims as a table in Markdown, with what many seeds show of them, if that is known."""
+    """The claims as a table in Markdown."""
     header = ["", "the post says", "this run shows", "verdict"]
-    rows = [[claim.number, POST[claim.number], claim.shows, claim.verdict] for claim in claims]
+    rows = [[claim.number, POST[claim.number], claim.evidence, claim.verdict] for claim in claims]
     if study is not None:
         header.append(f"over {study.seeds} seeds")
         for row in rows:
-            row.append(study.shows.get(row[0], "–"))
+            row.append(study.evidence.get(row[0], "–"))
     return markdown(header, rows)
 
 
-def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) -> str:
+def diff_text(settings: Settings, metrics: dict[str, Any], recorded: RecordedRun | None) -> str:
     """The content of diff.md: the claims, and the distance to the recorded run."""
     lines = [f"# {settings.name}: this run against the post", ""]
     if settings.mode == "numpy":
         lines += ["The claims of the post are about its TensorFlow program, not this one.", ""]
     else:
-        if changes := changed(settings.numeric()):
+        if changes := non_default_flags(settings.numeric()):
             lines += [f"Settings that are not the post's: {' '.join(changes)}.", ""]
         if settings.digits != Settings().digits:
             zero, one = map(name, settings.digits)
@@ -121,11 +119,11 @@ def diff_text(settings: Settings, metrics: dict[str, Any], trace: Trace | None) 
             lines += ["The data are not the post's.", ""]
         manual, auto = (metrics if metrics["mode"] == m else None for m in ("manual", "auto"))
         lines += [table(judge(manual, auto))]
-    if trace is None:
+    if recorded is None:
         lines += ["No published program's run is recorded at these settings."]
     else:
         lines += [
-            f"Distance to the recorded run of {trace.program} ({trace.path.name}):",
+            f"Distance to the recorded run of {recorded.program} ({recorded.path.name}):",
             "",
             "- cost of an epoch: at most "
             f"{metrics['trace_max_relative_cost_difference']:.1e} relative",

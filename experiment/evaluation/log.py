@@ -11,11 +11,11 @@ def log_text(
     test: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
 ) -> str:
-    """The content of log.txt: what the post's program prints.
+    """The content of log.txt, as the post's program prints it.
 
     Args:
         costs: per epoch, [epochs].
-        test: p for each test image, [n].
+        test: p of each test image, [n].
         labels: of the test images, [n].
 
     Returns:

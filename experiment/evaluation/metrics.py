@@ -1,4 +1,4 @@
-"""What a run is measured by."""
+"""The figures of a run."""
 
 import platform
 from importlib.metadata import version
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiment.evaluation import traces
+from experiment.evaluation.recorded_runs import RecordedRun, distance
 from experiment.evaluation.statistics import wilson_interval
 from experiment.settings import Settings
 from experiment.training.mnist import Split
@@ -17,28 +17,21 @@ SCHEMA_VERSION = 3
 
 
 def measure(
-    settings: Settings, split: Split, outcome: Outcome, trace: traces.Trace | None
+    settings: Settings, split: Split, outcome: Outcome, recorded: RecordedRun | None
 ) -> dict[str, Any]:
-    """The content of metrics.json.
+    """The content of metrics.json: the schema's version, the settings and the figures.
 
-    Args:
-        settings: of the run.
-        split: its images.
-        outcome: what it found.
-        trace: the recorded run at these settings, if there is one.
-
-    Returns:
-        The schema's version, the settings and the figures. Accuracies are shares from 0 to 1; None
-        stands where there is nothing to measure.
+    Accuracies are shares from 0 to 1. A figure is None if nothing is held out, there are no
+    synthetic gradients, or no run is recorded at these settings.
     """
     test_correct = int(np.sum(predicted(outcome.test) == split.test.y))
     held_out = predicted(outcome.held_out)
     total = len(held_out)
-    right = int(np.sum(held_out == split.held_out.y))
+    correct = int(np.sum(held_out == split.held_out.y))
     # The held-out images are visited after the test images: the first follows the last of those.
     previous = np.concatenate([split.test.y[-1:], split.held_out.y[:-1]])
     cost_difference, prediction_difference = (
-        traces.distance(trace, outcome) if trace else (None, None)
+        distance(recorded, outcome) if recorded else (None, None)
     )
     costs, qualities, _ = outcome.history
     quality = qualities[-1] if qualities else [None] * len(QUALITY)
@@ -51,9 +44,9 @@ def measure(
         "test_correct": test_correct,
         "test_total": len(outcome.test),
         "test_accuracy": test_correct / len(outcome.test),
-        "held_out_accuracy": right / total if total else None,
+        "held_out_accuracy": correct / total if total else None,
         "held_out_total": total,
-        "held_out_interval_95": wilson_interval(right, total) if total else None,
+        "held_out_interval_95": wilson_interval(correct, total) if total else None,
         "held_out_matches_previous_label": float(np.mean(held_out == previous)) if total else None,
         **dict(zip((f"{name}_last" for name in QUALITY), quality, strict=True)),
         "trace_max_relative_cost_difference": cost_difference,
@@ -62,7 +55,7 @@ def measure(
 
 
 def timing(settings: Settings, outcome: Outcome) -> dict[str, Any]:
-    """The content of timing.json: all that may differ between two runs at the same settings."""
+    """The content of timing.json, the one file that differs between two runs of the same flags."""
     steps = settings.epochs * settings.train_images
     seconds = outcome.history.seconds
     return {
@@ -74,7 +67,7 @@ def timing(settings: Settings, outcome: Outcome) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """What a timing depends on: versions and processor."""
+    """The versions and the processor that a timing depends on."""
     return {
         "versions": {
             "python": platform.python_version(),

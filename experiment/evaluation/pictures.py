@@ -10,21 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiment.settings import changed
+from experiment.evaluation.captions import PICTURED_IMAGES, caption, draw_image
+from experiment.settings import non_default_flags
 from experiment.style import BLUE, DARK_GREY, GREY, VERMILION
-from experiment.training.answers import PICTURED_IMAGES, draw_image, what_was_said
 from experiment.training.mnist import Images
 from experiment.training.outcome import QUALITY
 
 
 def entitle(figure: Figure, title: str, metrics: dict[str, Any]) -> None:
-    """Says of a picture what it shows and of which run; below, the settings not the post's."""
+    """Writes a title, the run's wiring and mode, and below the settings that are not the post's."""
     if metrics["mode"] == "numpy":
         figure.suptitle(f"{title}\nNumpy version, {metrics['recurrent_update']} product")
         return
     figure.suptitle(f"{title}\n{metrics['wiring']} wiring, {metrics['mode']} mode")
-    if changes := changed(metrics):
-        # So many characters of this size fit into an inch.
+    if changes := non_default_flags(metrics):
+        # 15 characters of this size fit into an inch.
         lines = textwrap.wrap(" ".join(changes), int(15 * figure.get_figwidth()))
         figure.supxlabel("\n".join(lines), fontsize=8, color=DARK_GREY)
 
@@ -42,14 +42,7 @@ def draw_cost(
     recorded: Sequence[float] | npt.NDArray[np.float64] = (),
     label: str = "",
 ) -> None:
-    """The post's left picture: cost per training loop, over the recorded run's.
-
-    Args:
-        axes: to draw on.
-        costs: per epoch.
-        recorded: of the recorded run, if there is one.
-        label: of that.
-    """
+    """The post's left picture: cost per training loop, over that of the recorded run."""
     if len(recorded):
         epochs = range(1, len(recorded) + 1)
         axes.plot(epochs, recorded, color=GREY, linewidth=6, label=label)
@@ -60,7 +53,7 @@ def draw_cost(
 
 
 def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
-    """How good the synthetic gradients are beside the true ones, per epoch, [epochs, `QUALITY`]."""
+    """Draws the quality of the synthetic gradients, [epochs, `QUALITY`]."""
     columns = dict(zip(QUALITY, zip(*quality, strict=True), strict=True))
     epochs = range(1, len(quality) + 1)
     marker = "." if len(quality) == 1 else ""
@@ -94,7 +87,14 @@ def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
 def draw_predictions(
     figure: Figure, images: Images, p: npt.NDArray[np.floating], digits: Sequence[str]
 ) -> None:
-    """The post's right picture: what was said of each image, p [n]; the wrong ones are framed."""
+    """The post's right picture: each image with its prediction; wrong ones are framed.
+
+    Args:
+        figure: empty.
+        images: n or more.
+        p: of each image, [n].
+        digits: the sets that the labels 0 and 1 stand for.
+    """
     shown = min(len(p), PICTURED_IMAGES)
     rows, columns = grid(shown)
     all_axes = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -103,15 +103,15 @@ def draw_predictions(
     for axes, x, y, p_of_one in zip(all_axes, *images, p, strict=False):
         axes.set_axis_on()
         draw_image(axes, x)
-        said, color = what_was_said(digits, y, p_of_one)
-        axes.set_title(said, fontsize=9, color=color)
-        right = color == BLUE
+        text, color = caption(digits, y, p_of_one)
+        axes.set_title(text, fontsize=9, color=color)
+        correct = color == BLUE
         axes.spines[:].set(
-            visible=True, color=GREY if right else VERMILION, linewidth=1 if right else 3
+            visible=True, color=GREY if correct else VERMILION, linewidth=1 if correct else 3
         )
 
 
 def grid(images: int) -> tuple[int, int]:
-    """The rows and columns that so many images are shown in."""
+    """The numbers of rows and columns for so many images."""
     columns = min(images, 10 if images > 20 else 5)
     return -(-images // columns), columns

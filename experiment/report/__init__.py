@@ -1,1 +1,1 @@
-"""What is published; each module is a program that writes a part of it."""
+"""The published products; `python -m experiment.report PRODUCT` makes one."""

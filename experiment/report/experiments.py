@@ -1,4 +1,4 @@
-"""`python -m experiment.report.experiments`: runs what presets/experiments.toml names."""
+"""The runs of presets/experiments.toml."""
 
 import subprocess
 import sys
@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiment.evaluation.files import read_metrics, read_timing
+from experiment.evaluation.run_files import read_json
 from experiment.settings import PROJECT, RESULTS
-from experiment.storage.reading import check, reading
 
 _FILE = tomllib.loads((PROJECT / "presets" / "experiments.toml").read_text())
-# The flags of each experiment and of each preset, by the folder that it writes below results/.
+# The flags of each experiment and of each preset, by its folder below results/.
 EXPERIMENTS = {name: entry["flags"] for name, entry in _FILE["experiments"].items()}
 PRESETS = {name: entry["flags"] for name, entry in _FILE["presets"].items()}
 ABOUT = {name: entry["about"] for name, entry in _FILE["experiments"].items()}
@@ -20,7 +19,7 @@ ALL = EXPERIMENTS | PRESETS
 
 
 class Run(NamedTuple):
-    """An experiment's name, its flags, and what it wrote to metrics.json and timing.json."""
+    """An experiment: its name, its flags, the content of metrics.json and timing.json."""
 
     name: str
     flags: str
@@ -35,11 +34,11 @@ def _flags(name: str) -> str:
     return flags + where
 
 
-def run_all() -> None:
-    """Runs every experiment, one after the other; the first that fails ends it all."""
+def make() -> None:
+    """Runs every experiment in turn; exits with the status of the first that fails."""
     for number, name in enumerate(ALL, 1):
         print(f"{number} of {len(ALL)}: {name}", flush=True)
-        # If it was interrupted the last time, it goes on; numpy mode starts over.
+        # A run that was interrupted goes on; numpy mode has no checkpoints.
         resume = [] if "--mode=numpy" in ALL[name] else ["--resume"]
         command = [sys.executable, "reproduce.py", *_flags(name).split(), *resume]
         result = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
@@ -48,16 +47,9 @@ def run_all() -> None:
 
 
 def read_all(names: Iterable[str]) -> dict[str, Run]:
-    """Reads what the experiments of these names wrote. Raises a UserError if it is damaged."""
-    runs = {
-        name: Run(name, _flags(name), read_metrics(RESULTS / name), read_timing(RESULTS / name))
-        for name in names
-    }
-    for name, run in runs.items():
-        with reading(RESULTS / name / "metrics.json", "make results"):
-            check(run.metrics["held_out_total"] > 0, "held_out_total")
+    """The experiments of these names. Raises a UserError if a file is missing or damaged."""
+    runs = {}
+    for name in names:
+        metrics, timing = (read_json(RESULTS / name / f"{of}.json") for of in ("metrics", "timing"))
+        runs[name] = Run(name, _flags(name), metrics, timing)
     return runs
-
-
-if __name__ == "__main__":
-    run_all()

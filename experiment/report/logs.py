@@ -1,13 +1,12 @@
-"""`python -m experiment.report.logs`: the recorded runs of the post's program, as it prints them.
+"""traces/<name>.log: the recorded runs of the post's program in its own print format."""
 
-traces/<name>.json → traces/<name>.log, for `diff` with the log.txt of a run.
-"""
-
-from experiment.evaluation import traces
+from experiment.evaluation import recorded_runs
 from experiment.evaluation.log import log_text
 
-if __name__ == "__main__":
-    for trace in traces.load():
-        if trace.program == traces.TENSORFLOW:
-            text = log_text(trace.costs, trace.test, trace.test_labels)
-            trace.path.with_suffix(".log").write_text(text)
+
+def make() -> None:
+    """Writes them from traces/<name>.json."""
+    for recorded in recorded_runs.load():
+        if recorded.program == recorded_runs.TENSORFLOW:
+            text = log_text(recorded.costs, recorded.test, recorded.test_labels)
+            recorded.path.with_suffix(".log").write_text(text)

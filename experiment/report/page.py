@@ -1,7 +1,7 @@
-"""`python -m experiment.report.page`: results/report.html, the whole story on one page.
+"""results/report.html: the pages of docs/ and every result on one page.
 
-Its text is that of docs/, its pictures are drawn anew from the files that `make results` and
-`make bench` wrote; it needs no other file, no script and no network.
+The pictures are drawn anew from the files of `make results` and `make bench`. The page needs no
+other file, no script and no network.
 """
 
 import base64
@@ -20,12 +20,11 @@ from markdown_it.token import Token
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from experiment.evaluation.files import read_predictions
+from experiment.evaluation.run_files import read_predictions
 from experiment.report import pictures, speed, timeline
 from experiment.report.experiments import EXPERIMENTS
-from experiment.settings import PROJECT, RESULTS, Settings, said_in_a_line
-from experiment.storage.reading import reading
-from experiment.studies import definition, runs, summary
+from experiment.settings import PROJECT, RESULTS, Settings
+from experiment.studies import definition, store, summary
 from experiment.style import inline
 from experiment.training import mnist
 from experiment.training.mnist import SIDE, Split
@@ -51,19 +50,21 @@ def drawn(draw: Callable[[Axes], None], height: float, label: str) -> str:
 
 
 def drawings(results: Path, split: Split) -> dict[str, list[str]]:
-    """What the page shows in the place of each picture of docs/, by that picture's address."""
-    bench = speed.bench(results)
-    said = read_predictions(results / "published-auto", "test")
+    """The drawings that replace each picture of docs/, by the picture's address."""
+    bench = speed.read_bench(results)
+    predictions = read_predictions(results / "published-auto", "test")
     steps = timeline.read(results)
     extent = timeline.extent_of(steps)
-    strip = partial(pictures.draw_strip, images=split.test.x, said=said)
+    strip = partial(pictures.draw_strip, images=split.test.x, predictions=predictions)
     shown = {
-        "strip": [inline(strip, WIDTH, 2, "Seven test images, and what auto mode says of each")],
+        "strip": [
+            inline(strip, WIDTH, 2, "Seven test images, and the prediction of auto mode for each")
+        ],
         "shift": [
             drawn(
                 partial(pictures.draw_shift, shares=pictures.agreement(results, name), title=title),
                 2.4,
-                f"{title}: share of answers that are the label of the image at each distance",
+                f"{title}: share of predictions that equal the label at each distance",
             )
             for name, title in pictures.SHIFTED.items()
         ],
@@ -86,13 +87,12 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     }
     for name in ("claims", "synthetic", "combinations"):
         study = definition.read(PROJECT / "presets" / "studies" / f"{name}.toml")
-        figure, called = definition.ACCURACY[study.images]
-        found = runs.read(results / "studies" / name)
-        with reading(results / "studies" / name / runs.FILE, "make studies"):
-            accuracy = summary.figures(found, figure)
-            cosines = summary.pooled_cosines(found)
+        figure, images = definition.ACCURACY[study.images]
+        runs = store.read(results / "studies" / name)
+        accuracy = summary.figures(runs, figure)
+        cosines = summary.pooled_cosines(runs)
         points = partial(summary.draw_points, accuracy=accuracy)
-        label = f"{called}: the share of images right in every run of the study {name}"
+        label = f"{images}: the accuracy of every run of the study {name}"
         height = 0.35 * len(accuracy) + 1.1
         shown[f"studies/{name}/points"] = [inline(points, WIDTH, height, label)]
         if name == "synthetic":
@@ -165,6 +165,6 @@ def page(results: Path) -> str:
     )
 
 
-if __name__ == "__main__":
-    with said_in_a_line():
-        (RESULTS / "report.html").write_text(page(RESULTS))
+def make() -> None:
+    """Writes the page."""
+    (RESULTS / "report.html").write_text(page(RESULTS))

@@ -1,7 +1,7 @@
-"""`python -m experiment.report.pictures`: what several runs show side by side.
+"""Pictures of several runs.
 
-Which image each answer is for: results/shift.md, .png and .svg, over the images held out, and
-results/strip.png and .svg, on a few. The cost of every experiment: results/costs.png and .svg.
+The image that each prediction belongs to: results/shift.md and .png, over the held-out images, and
+results/strip.png, on a few test images. The cost of every experiment: results/costs.png.
 """
 
 from collections.abc import Callable
@@ -13,50 +13,47 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiment.evaluation import traces
-from experiment.evaluation.files import Predictions, read_costs, read_predictions
+from experiment.evaluation import recorded_runs
+from experiment.evaluation.captions import draw_image
 from experiment.evaluation.pictures import draw_cost
+from experiment.evaluation.run_files import Predictions, read_costs, read_predictions
 from experiment.markdown import markdown
 from experiment.report.experiments import EXPERIMENTS
-from experiment.settings import RESULTS, Settings, said_in_a_line
+from experiment.settings import RESULTS, Settings
 from experiment.style import BLUE, DARK_GREY, GREY, VERMILION, drawing
 from experiment.training import mnist
-from experiment.training.answers import draw_image
 
 OFFSETS = range(-3, 4)
 SHIFTED = {
     "published-auto": "auto mode, the post's wiring",
     "published-manual": "manual mode, the post's wiring",
-    "ordered-auto": "auto mode, order mended",
+    "ordered-auto": "auto mode, order fixed",
 }
-# A stretch of the test images on which published-auto answers for the image before each time.
+# Consecutive test images for which published-auto predicts the label of the image before.
 STRIP = range(8, 15)
 
 
 def agreement(results: Path, name: str) -> dict[int, float]:
-    """How many of a run's held-out predictions are the label of the image so many places on.
+    """The share of a run's held-out predictions that equal the label at each of `OFFSETS`.
 
-    The test images are visited just before those held out.
-
-    Returns:
-        A share from 0 to 1 for each of `OFFSETS`.
+    The test images are visited just before the held-out ones.
     """
     test, held_out = (read_predictions(results / name, split) for split in ("test", "held_out"))
     labels = np.concatenate([test.labels, held_out.labels])
     shares = {}
     for offset in OFFSETS:
-        there = labels[len(test.labels) + offset :][: len(held_out.says)]
-        shares[offset] = float(np.mean(held_out.says[: len(there)] == there))
+        there = labels[len(test.labels) + offset :][: len(held_out.predicted)]
+        shares[offset] = float(np.mean(held_out.predicted[: len(there)] == there))
     return shares
 
 
 def table(results: Path) -> str:
-    """How often an answer is the image's own label, and that of the image before."""
+    """The share of predictions that equal the image's own label, and that of the image before."""
 
     def row(name: str) -> tuple[str, str, str, str, str]:
         shares, test = agreement(results, name), read_predictions(results / name, "test")
-        own, before = test.says == test.labels, test.says[1:] == test.labels[:-1]
-        on_test = (f"{np.sum(right)} of {len(right)}" for right in (own, before))
+        own, before = test.predicted == test.labels, test.predicted[1:] == test.labels[:-1]
+        on_test = (f"{np.sum(equal)} of {len(equal)}" for equal in (own, before))
         return (name, f"{shares[0]:.1%}", f"{shares[-1]:.1%}", *on_test)  # type: ignore[return-value]
 
     header = (
@@ -70,7 +67,7 @@ def table(results: Path) -> str:
 
 
 def draw_shift(axes: Axes, shares: dict[int, float], title: str) -> None:
-    """How often answers are the label of the image at each distance, of `OFFSETS`."""
+    """The shares of `agreement`, as bars."""
     percent = [100 * share for share in shares.values()]
     colors = [BLUE if share == max(percent) else GREY for share in percent]
     bars = axes.bar(OFFSETS, percent, color=colors)
@@ -82,29 +79,29 @@ def draw_shift(axes: Axes, shares: dict[int, float], title: str) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def draw_strip(figure: Figure, images: npt.NDArray[np.float32], said: Predictions) -> None:
-    """Test images in a row; under each what it is, and what is said when it comes.
+def draw_strip(figure: Figure, images: npt.NDArray[np.float32], predictions: Predictions) -> None:
+    """The images of `STRIP` in a row; under each its label and the prediction.
 
-    An arrow leads from each image to what is said one image later.
+    An arrow leads from each image to the prediction that comes one image later.
 
     Args:
-        figure: to draw on.
+        figure: empty.
         images: the test images, [n, 784].
-        said: of them.
+        predictions: of the test images.
     """
     every_axes = figure.subplots(2, len(STRIP), height_ratios=(2, 1))
     for i, (image, answer) in zip(STRIP, every_axes.T, strict=True):
         draw_image(image, images[i])
-        image.set_xlabel(f"is {said.labels[i]}")
+        image.set_xlabel(f"is {predictions.labels[i]}")
         answer.set_axis_off()
         if i == STRIP[0]:
-            continue  # It is here for what is said after it.
-        right = said.says[i] == said.labels[i]
+            continue  # It is shown for the prediction after it.
+        correct = predictions.predicted[i] == predictions.labels[i]
         answer.annotate(
-            f"says {said.says[i]}\n{'right' if right else 'wrong'}",
+            f"says {predictions.predicted[i]}\n{'correct' if correct else 'wrong'}",
             xy=(0.5, 0),
             ha="center",
-            color=BLUE if right else VERMILION,
+            color=BLUE if correct else VERMILION,
         )
         before = every_axes[0][STRIP.index(i) - 1]
         arrow = {"arrowstyle": "-|>", "color": BLUE}
@@ -113,8 +110,8 @@ def draw_strip(figure: Figure, images: npt.NDArray[np.float32], said: Prediction
 
 
 def cost_drawings(results: Path) -> dict[str, Callable[[Axes], None]]:
-    """What draws the cost of each experiment, all on one logarithmic scale."""
-    recorded = {trace.settings.name: trace.costs for trace in traces.load()}
+    """Functions that draw the cost of each experiment, all on one logarithmic scale."""
+    recorded = {each.settings.name: each.costs for each in recorded_runs.load()}
     costs = {name: read_costs(results / name) for name in EXPERIMENTS}
     of_all = [cost for each in costs.values() for cost in each]
 
@@ -127,17 +124,17 @@ def cost_drawings(results: Path) -> dict[str, Callable[[Axes], None]]:
     return {name: partial(draw, name=name) for name in costs}
 
 
-if __name__ == "__main__":
-    with said_in_a_line():
-        (RESULTS / "shift.md").write_text(table(RESULTS))
-        with drawing(RESULTS / "costs", 9, 9) as figure:
-            drawings = cost_drawings(RESULTS).values()
-            for axes, draw in zip(figure.subplots(4, 3).flat, drawings, strict=True):
-                draw(axes)
-        with drawing(RESULTS / "shift", 9, 2.6) as figure:
-            for axes, (name, title) in zip(figure.subplots(1, 3), SHIFTED.items(), strict=True):
-                draw_shift(axes, agreement(RESULTS, name), title)
-            figure.suptitle("Of the answers, percent that are the label of the image so far away")
-        images = mnist.split(mnist.load(Settings.data_dir), Settings()).test.x
-        with drawing(RESULTS / "strip", 6.5, 2.2) as figure:
-            draw_strip(figure, images, read_predictions(RESULTS / "published-auto", "test"))
+def make() -> None:
+    """Draws them all."""
+    (RESULTS / "shift.md").write_text(table(RESULTS))
+    with drawing(RESULTS / "costs", 9, 9) as figure:
+        drawings = cost_drawings(RESULTS).values()
+        for axes, draw in zip(figure.subplots(4, 3).flat, drawings, strict=True):
+            draw(axes)
+    with drawing(RESULTS / "shift", 9, 2.6) as figure:
+        for axes, (name, title) in zip(figure.subplots(1, 3), SHIFTED.items(), strict=True):
+            draw_shift(axes, agreement(RESULTS, name), title)
+        figure.suptitle("Predictions that equal the label of the image at each distance, %")
+    images = mnist.split(mnist.load(Settings.data_dir), Settings()).test.x
+    with drawing(RESULTS / "strip", 6.5, 2.2) as figure:
+        draw_strip(figure, images, read_predictions(RESULTS / "published-auto", "test"))

@@ -1,8 +1,8 @@
-"""`python -m experiment.report.readme` brings README.md, docs/ and the notebooks up to date.
+"""The parts of README.md, docs/ and the notebooks that are copies of other files.
 
-What stands between `<!-- FILE -->` and `<!-- end -->` is a copy of FILE. Between `<!-- badge -->`
-and `<!-- end -->` is a link that opens the notebook (on a page, the post's) in Colab, once
-pyproject.toml says where the project is ([project.urls] Repository); until then, nothing.
+Between `<!-- FILE -->` and `<!-- end -->` stands a copy of FILE. Between `<!-- badge -->` and
+`<!-- end -->` stands a link that opens the notebook in Colab if pyproject.toml has an address of
+the project ([project.urls] Repository), and nothing if it has none.
 """
 
 import json
@@ -10,8 +10,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from experiment.settings import PROJECT, said_in_a_line
-from experiment.storage.reading import reading
+from experiment.settings import PROJECT
+from experiment.storage.result_errors import reading
 
 PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -20,20 +20,14 @@ COLAB = "https://colab.research.google.com"
 
 
 def repository() -> str | None:
-    """Where the project is, if pyproject.toml says so."""
+    """The address of the project in pyproject.toml, or None."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     address: str | None = project.get("urls", {}).get("Repository")
     return address
 
 
 def filled(text: str, address: str | None, notebook: Path = NOTEBOOK) -> str:
-    """The text with every marked part replaced by what it names.
-
-    Args:
-        text: with the marks.
-        address: of the repository, if there is one.
-        notebook: that a badge opens.
-    """
+    """The text with every marked part brought up to date; the badge opens `notebook`."""
     badge = ""
     if address is not None:
         path = f"{address.removeprefix('https://github.com')}/blob/main/notebooks/{notebook.name}"
@@ -48,7 +42,7 @@ def filled(text: str, address: str | None, notebook: Path = NOTEBOOK) -> str:
 
 
 def filled_notebook(path: Path, address: str | None) -> str:
-    """A notebook's file with its badge, and with the address that Colab clones."""
+    """A notebook's file with its badge, and the address that its setup cell clones."""
     notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
         source = filled("".join(cell["source"]), address, path)
@@ -57,9 +51,9 @@ def filled_notebook(path: Path, address: str | None) -> str:
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
-    with said_in_a_line():
-        for page in PAGES:
-            page.write_text(filled(page.read_text(), repository()))
-        for notebook in NOTEBOOKS:
-            notebook.write_text(filled_notebook(notebook, repository()))
+def make() -> None:
+    """Brings every page and notebook up to date."""
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), repository()))
+    for notebook in NOTEBOOKS:
+        notebook.write_text(filled_notebook(notebook, repository()))

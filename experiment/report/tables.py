@@ -1,7 +1,7 @@
-"""`python -m experiment.report.tables`: what the experiments show, and what each fault costs.
+"""Tables of all experiments, and of what each fault costs.
 
-results/README.md has them all; table.md, fault-costs.md, finding.md, learning.md and limit.md are
-for other pages.
+results/README.md is the whole; table.md, fault-costs.md, finding.md, learning.md and limit.md are
+parts of other pages.
 """
 
 from typing import Any
@@ -11,14 +11,12 @@ import numpy as np
 from experiment.evaluation.statistics import spread, wilson_interval
 from experiment.markdown import markdown
 from experiment.report.experiments import ABOUT, EXPERIMENTS, PRESETS, Run, read_all
-from experiment.settings import RESULTS, Settings, said_in_a_line
-from experiment.storage.reading import reading
-from experiment.studies import runs as runs_of
-from experiment.studies import summary
+from experiment.settings import RESULTS, Settings
+from experiment.studies import store, summary
 from experiment.training import mnist
 from graph.weights import portable_draw
 
-# Of the study of synthetic gradients.
+# The task of the study of synthetic gradients.
 TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
 SYNTHETIC = RESULTS / "studies" / "synthetic"
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
@@ -38,7 +36,7 @@ def _held_out(run: Run) -> str:
 
 
 def short_table(runs: dict[str, Run]) -> str:
-    """What each experiment is, and what it shows."""
+    """The experiments: what each is, cost, test images, held-out accuracy."""
     rows = [
         (f"[{name}](../results/{name})", ABOUT[name], _cost(run), _test(run), _held_out(run))
         for name, run in runs.items()
@@ -68,8 +66,8 @@ def whole_table(runs: dict[str, Run]) -> str:
     header = (
         "experiment",
         "cost, first → last epoch",
-        "test images right",
-        "held out right (95 % interval)",
+        "test images correct",
+        "held out correct (95 % interval)",
         "ms per step",
         "pictures",
         "command",
@@ -78,11 +76,7 @@ def whole_table(runs: dict[str, Run]) -> str:
 
 
 def faults(runs: dict[str, Run]) -> str:
-    """What each fault of docs/experiment.md §6 costs, in held-out accuracy.
-
-    Args:
-        runs: of the experiments and of the presets.
-    """
+    """The held-out accuracy with and without each fault of docs/experiment.md §6."""
 
     def row(fault: str, with_it: str, without_it: str, remark: str) -> tuple[str, str, str, str]:
         return (
@@ -106,7 +100,7 @@ def faults(runs: dict[str, Run]) -> str:
             "the rate of 0.1, which suits the readout, saturates the tanh units of the RNN",
         ),
         row(
-            "2. the same, mended at rate 0.01",
+            "2. the same, fixed at rate 0.01",
             "ordered-auto",
             "one-rate/connected-auto",
             "differs in the rate too: at 0.01 the RNN learns, and the cost falls further",
@@ -119,39 +113,30 @@ def faults(runs: dict[str, Run]) -> str:
             "each at the rates that suit it best. On zeros and ones the post's 1e-6 does what 0 "
             f"does: {accuracy('ordered-manual')} and {accuracy('lr_rec-0/ordered-manual')}",
         ),
-        ("5. the seed seeds nothing", "–", "–", "mended in every run"),
-        ("6. unordered double updates", "–", "–", "mended in every run"),
+        ("5. the seed seeds nothing", "–", "–", "fixed in every run"),
+        ("6. unordered double updates", "–", "–", "fixed in every run"),
         ("7. a wrong derivative", "–", "–", "of arctan, which is not used"),
-        ("8. 20 test images", "–", "–", f"12 right of 20 may be {low:.0%}–{high:.0%}"),
+        ("8. 20 test images", "–", "–", f"12 of 20 correct may be {low:.0%}–{high:.0%}"),
         row("the Numpy post's inner product", "numpy-inner", "numpy-outer", ""),
     ]
     return markdown(("fault", "held out, with it", "held out, without it", "remark"), rows)
 
 
 def finding(runs: dict[str, Run]) -> str:
-    """What the order of reads and writes is worth, in a sentence."""
-    right = {name: f"{run.metrics['held_out_accuracy']:.1%}" for name, run in runs.items()}
+    """The accuracy with and without the order of reads and writes, in a sentence."""
+    accuracy = {name: f"{run.metrics['held_out_accuracy']:.1%}" for name, run in runs.items()}
     return (
         f"Of the {runs['published-auto'].metrics['held_out_total']:,} images that the post never "
-        f"looks at, manual and auto get {right['published-manual']} and {right['published-auto']} "
-        f"right as posted, {right['ordered-manual']} and {right['ordered-auto']} with the order "
-        "stated.\n"
+        f"looks at, manual and auto classify {accuracy['published-manual']} and "
+        f"{accuracy['published-auto']} correctly as posted, {accuracy['ordered-manual']} and "
+        f"{accuracy['ordered-auto']} with the order fixed.\n"
     )
 
 
-def learning(found: list[dict[str, Any]]) -> str:
-    """What the study of synthetic gradients shows, in two sentences.
-
-    Args:
-        found: its runs.
-    """
-    with reading(SYNTHETIC / runs_of.FILE, "make studies"):
-        return _learning(found)
-
-
-def _learning(found: list[dict[str, Any]]) -> str:
-    accuracy = summary.figures(found, "held_out_accuracy")
-    right = {name: f"{values.mean():.1%}" for name, values in accuracy.items()}
+def learning(runs: list[dict[str, Any]]) -> str:
+    """The result of the study of synthetic gradients, in two sentences."""
+    accuracy = summary.figures(runs, "held_out_accuracy")
+    mean = {name: f"{values.mean():.1%}" for name, values in accuracy.items()}
     frozen, bptt = accuracy["frozen"], accuracy["bptt"]
 
     def share(name: str) -> str:
@@ -159,20 +144,16 @@ def _learning(found: list[dict[str, Any]]) -> str:
         return f"{of_gap.mean:.0f}% ({of_gap.low:.0f} to {of_gap.high:.0f})"
 
     return (
-        f"Of {found[0]['held_out_total']:,} images held out, 0–4 against 5–9, the readout alone "
-        f"gets {right['frozen']} right and back-propagation through time {right['bptt']}; time "
-        f"boxes that learn from synthetic gradients {right['dni']}, and {right['cdni']} where the "
-        f"modules are told the label (means over {len(frozen)} seeds). Of the gap that is "
+        f"Of {runs[0]['held_out_total']:,} held-out images, 0–4 against 5–9, the readout alone "
+        f"classifies {mean['frozen']} correctly and back-propagation through time {mean['bptt']}; "
+        f"synthetic gradients {mean['dni']}, and {mean['cdni']} if the module's input includes the "
+        f"label (means over {len(frozen)} seeds). Of the gap that is "
         f"{share('dni')} without the label and {share('cdni')} with it (95 % intervals).\n"
     )
 
 
 def limit(settings: Settings) -> str:
-    """The rate beyond which a module diverges, in two sentences, from the network as it is drawn.
-
-    Args:
-        settings: of a run.
-    """
+    """The rate beyond which a module diverges, from the initial network, in two sentences."""
     x = mnist.split(mnist.load(settings.data_dir), settings).train.x
     w = portable_draw(settings.seed)
     a_1 = np.tanh(x @ w.w_x + w.hidden_states[:, 0] @ w.w_rec)
@@ -185,24 +166,24 @@ def limit(settings: Settings) -> str:
     )
 
 
-if __name__ == "__main__":
-    with said_in_a_line():
-        experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
-        (RESULTS / "finding.md").write_text(finding(experiments))
-        (RESULTS / "learning.md").write_text(learning(runs_of.read(SYNTHETIC)))
-        (RESULTS / "limit.md").write_text(limit(TASK))
-        (RESULTS / "table.md").write_text(short_table(experiments))
-        (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
-        (RESULTS / "README.md").write_text(
-            "# Results\n\n"
-            "Written by `make results`, which runs every command below. A step is one training "
-            "image. Milliseconds differ from run to run, all else does not. What it all means: "
-            "[docs/what-happened.md](../docs/what-happened.md).\n\n"
-            f"{whole_table(experiments)}\n"
-            "0–4 against 5–9, a harder task, on which the time boxes do learn "
-            "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
-            f"{whole_table(presets)}\n"
-            "What a time box waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
-            "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
-            "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
-        )
+def make() -> None:
+    """Writes them all."""
+    experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
+    (RESULTS / "finding.md").write_text(finding(experiments))
+    (RESULTS / "learning.md").write_text(learning(store.read(SYNTHETIC)))
+    (RESULTS / "limit.md").write_text(limit(TASK))
+    (RESULTS / "table.md").write_text(short_table(experiments))
+    (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
+    (RESULTS / "README.md").write_text(
+        "# Results\n\n"
+        "Written by `make results`, which runs every command below. A step is one training image. "
+        "Milliseconds differ from run to run, all else does not. The explanation: "
+        "[docs/what-happened.md](../docs/what-happened.md).\n\n"
+        f"{whole_table(experiments)}\n"
+        "0–4 against 5–9, a harder task, on which the time boxes do learn "
+        "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
+        f"{whole_table(presets)}\n"
+        "What an update waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
+        "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
+        "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
+    )

@@ -1,7 +1,7 @@
-"""`python -m experiment.report.timeline`: what the boxes of a training step wait for.
+"""The dependencies of the updates of a training step, and when each operation runs.
 
-results/timeline.md: what must come before each update, by the graph; results/timeline.csv: when
-each operation ran, by TensorFlow's tracer; results/timeline.png and .svg show both.
+results/timeline.md: the operations before each update, read from the graph; results/timeline.csv:
+the times of every operation, by TensorFlow's tracer; results/timeline.png: both.
 """
 
 import csv
@@ -13,27 +13,26 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from experiment.evaluation.files import LONGEST
 from experiment.markdown import markdown
-from experiment.settings import RESULTS, said_in_a_line
-from experiment.storage.reading import check, number, plain, reading
+from experiment.settings import RESULTS
+from experiment.storage.result_errors import reading
 from experiment.style import BLUE, DARK_GREY, VERMILION, drawing
 
-BAR = 1.4  # How high a bar is with the room around it; a line of text is 1.
+BAR = 1.4  # The height of a bar with the room around it; that of a line of text is 1.
 COLORS = {"forward": BLUE, "back": DARK_GREY, "learn": DARK_GREY}
 
 
 class Ran(NamedTuple):
-    """When an operation ran, a row of results/timeline.csv.
+    """An operation, a row of results/timeline.csv.
 
     Attributes:
-        way: to train.
-        box: of the step that it belongs to.
+        way: the way to train.
+        box: the box of the step that it belongs to.
         kind: of the box: "forward", "back" or "learn".
         operation: its name.
-        start_ms, end_ms: from the begin of the step.
-        changes: the weight that it changes, if it does.
-        after: what that waits for.
+        start_ms, end_ms: since the step began.
+        changes: the weight that it changes, or "".
+        after: the boxes that the change waits for.
     """
 
     way: str
@@ -47,26 +46,26 @@ class Ran(NamedTuple):
 
 
 def measure() -> tuple[str, list[Ran]]:
-    """The table of what must come before each update, and when each operation of a step ran."""
-    # Imported this late because the page draws what was found without TensorFlow.
-    from experiment.evaluation import timeline
+    """The table of dependencies in Markdown, and when each operation of a step ran."""
+    from experiment.evaluation import dependencies  # imports TensorFlow, which `draw` does not need
 
     lines, rows = [], []
-    for way, (operations, times) in timeline.trace(timeline.WAYS, timeline.STEPS).items():
-        _, boxes = timeline.WAYS[way]
-        updates = timeline.updates(operations, boxes)
+    steps = dependencies.trace(dependencies.WAYS, dependencies.STEPS)
+    for way, (operations, times) in steps.items():
+        _, boxes = dependencies.WAYS[way]
+        updates = dependencies.updates(operations, boxes)
         for same, those in groupby(updates, key=lambda update: update._replace(name="", weight="")):
             weights = ", ".join(update.weight for update in those)
             share = f"{same.products} of {same.total} ({same.products / same.total:.0%})"
-            lines.append((way, weights, same.box, share, str(same.chain), same.said()))
-        changes = {update.name: (update.weight, update.said()) for update in updates}
+            lines.append((way, weights, same.box, share, str(same.chain), same.summary()))
+        changes = {update.name: (update.weight, update.summary()) for update in updates}
         of_way = []
         for operation in operations:
-            box = timeline.box_of(boxes, operation)
-            # The cost has none, nor what only hands values on.
-            if box is not None and operation.type not in timeline.NOTHING:
+            box = dependencies.box_of(boxes, operation)
+            # The cost has no box, nor have operations that only hand values on.
+            if box is not None and operation.type not in dependencies.NO_COMPUTATION:
                 start, end = (round(ms, 4) for ms in times[operation.name])
-                what = way, box, timeline.kind_of(box), operation.name
+                what = way, box, dependencies.kind_of(box), operation.name
                 of_way.append(Ran(*what, start, end, *changes.get(operation.name, ("", ""))))
         order = list(dict.fromkeys(boxes.values()))
         rows += sorted(of_way, key=lambda row: (order.index(row.box), row.start_ms))
@@ -78,35 +77,23 @@ def measure() -> tuple[str, list[Ran]]:
 
 
 def read(results: Path) -> dict[str, list[Ran]]:
-    """What results/timeline.csv holds, by the way to train.
-
-    Raises:
-        UserError: the file is not there, or damaged.
-    """
-    found = defaultdict(list)
+    """The rows of results/timeline.csv, by way. Raises a UserError if it is missing or damaged."""
+    rows = defaultdict(list)
     path = results / "timeline.csv"
-    with reading(path, "make results"):
-        with path.open(newline="") as file:
-            header, *rows = csv.reader(file)
-        check(header == list(Ran._fields), "first line")
-        for way, box, kind, operation, start, end, changes, after in rows:
-            for text in (way, box, operation, changes, after):
-                plain(text)
-            check(kind in COLORS, "kinds")
+    with reading(path, "make results"), path.open(newline="") as file:
+        for way, box, kind, operation, start, end, changes, after in [*csv.reader(file)][1:]:
             ran = Ran(way, box, kind, operation, float(start), float(end), changes, after)
-            check(0 <= number(ran.start_ms) <= number(ran.end_ms) < LONGEST, "times")
-            found[way].append(ran)
-        check(extent_of(found)[0] > 0, "times")
-    return found
+            rows[way].append(ran)
+    return rows
 
 
 def draw(axes: Axes, rows: Sequence[Ran], extent: tuple[float, float]) -> None:
-    """A step, box by box: a bar where it computes, a mark where weights change, and after what.
+    """Draws a step: a bar where a box computes, a mark where weights change, and the dependencies.
 
     Args:
-        axes: to draw on.
+        axes: empty.
         rows: of one way, box by box.
-        extent: of a way that needs the most room, see `extent_of`.
+        extent: from `extent_of`.
     """
     y = 0.0
     for box, group in groupby(rows, key=lambda row: row.box):
@@ -132,31 +119,36 @@ def draw(axes: Axes, rows: Sequence[Ran], extent: tuple[float, float]) -> None:
 
 
 def _lines(ran: Sequence[Ran]) -> int:
-    """How many lines of text a box has."""
+    """The number of lines of text of a box."""
     return 2 if any(row.changes for row in ran) else 1
 
 
-def extent_of(found: dict[str, list[Ran]]) -> tuple[float, float]:
-    """How far axes go on which every step can be drawn: ms, and lines of text."""
-    longest = max(row.end_ms for rows in found.values() for row in rows)
+def extent_of(steps: dict[str, list[Ran]]) -> tuple[float, float]:
+    """The limits of axes that fit every way: ms, and lines of text."""
+    longest = max(row.end_ms for rows in steps.values() for row in rows)
     tallest = max(
         sum(_lines(list(ran)) + BAR for _, ran in groupby(rows, key=lambda row: row.box))
-        for rows in found.values()
+        for rows in steps.values()
     )
     return 1.03 * longest, tallest
 
 
-if __name__ == "__main__":
-    with said_in_a_line():
-        from experiment.training.startup import fix_rounding, import_tensorflow
+def make() -> None:
+    """Measures, and writes the table, the times and the picture."""
+    from experiment.training.startup import fix_rounding, import_tensorflow
 
-        fix_rounding()
-        import_tensorflow()
-        text, rows = measure()
-        (RESULTS / "timeline.md").write_text(text)
-        with (RESULTS / "timeline.csv").open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([Ran._fields, *rows])
-        found = read(RESULTS)
-        with drawing(RESULTS / "timeline", 13, 5) as figure:
-            for axes, rows in zip(figure.subplots(1, len(found)), found.values(), strict=True):
-                draw(axes, rows, extent_of(found))
+    fix_rounding()
+    import_tensorflow()
+    text, rows = measure()
+    (RESULTS / "timeline.md").write_text(text)
+    with (RESULTS / "timeline.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([Ran._fields, *rows])
+    write_picture(RESULTS)
+
+
+def write_picture(results: Path) -> None:
+    """Draws timeline.png from timeline.csv."""
+    steps = read(results)
+    with drawing(results / "timeline", 13, 5) as figure:
+        for axes, rows in zip(figure.subplots(1, len(steps)), steps.values(), strict=True):
+            draw(axes, rows, extent_of(steps))

@@ -1,19 +1,16 @@
-"""What a run needs to go on after it was cut off.
+"""Checkpoints: a run that was cut off goes on from the newest intact one.
 
     <run folder>/checkpoint/epoch-<n>/
         variables.index, variables.data-00000-of-00001    by tf.train.Saver
         state.json                                        settings, history
         SHA256SUMS                                        the digests of these three
 
-A checkpoint is written under another name and renamed when it is complete. It counts only if it is
-a folder of just these files, and every digest is right. No file is asked for a path, and no link is
-followed.
+A checkpoint is written under another name and renamed when it is complete. It is intact if it is a
+folder of exactly these files and every digest matches. No link is followed.
 """
 
 import hashlib
-import itertools
 import json
-import math
 import re
 import shutil
 import stat
@@ -23,25 +20,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 from experiment.storage.folder import flush, flush_entry, make, remove
-from experiment.storage.reading import DAMAGED, check
+from experiment.storage.result_errors import READ_ERRORS
 from experiment.training.mnist import Split
-from experiment.training.outcome import QUALITY, START, History, State
+from experiment.training.outcome import START, History, State
 
 KEPT = 2
 VARIABLES, STATE, DIGESTS = "variables", "state.json", "SHA256SUMS"
 FILES = {f"{VARIABLES}.index", f"{VARIABLES}.data-00000-of-00001", STATE, DIGESTS}
-# The largest modules take 130 MB; and what is larger than a run writes is not to be read.
-SIZE_MAX = 2**28
 
 
 class Checkpoints:
-    """The checkpoints of one run.
-
-    Attributes:
-        folder: that holds them.
-    """
+    """The checkpoints of one run, in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -49,27 +41,22 @@ class Checkpoints:
         self._every = self._last = 0
 
     def start(self, settings: Settings, split: Split) -> State:
-        """Where a run starts: with `--resume` after the newest checkpoint that is intact.
+        """The state that a run starts from: with `--resume` the newest intact checkpoint.
 
-        Newer ones are damaged, and are removed: what is there afterwards is where a run can go on.
-
-        Args:
-            settings: of the run.
-            split: the images.
+        Newer, damaged ones are removed.
 
         Raises:
-            UserError: there are checkpoints, and nothing says what to do with them; or they are
-                not of this run; or one cannot be removed; or there is something else.
+            UserError: there are checkpoints but neither `--resume` nor `--noresume`, they have
+                other settings, or they cannot be removed.
         """
-        bears_on_numbers = {
+        identity = {
             **settings.numeric(),
             "data": split.sha_256,
             "tensorflow": version("tensorflow"),
         }
         if self.folder.is_symlink() or (self.folder.exists() and not self.folder.is_dir()):
             raise UserError(f"{self.folder} is not a folder: move it away")
-        # As it comes back from a file: a tuple as a list.
-        self._settings = json.loads(json.dumps(bears_on_numbers))
+        self._settings = json.loads(json.dumps(identity))  # Tuples become lists.
         self._every, self._last = settings.checkpoint_every, settings.epochs
         epochs = self.epochs()
         if epochs and settings.resume is None:
@@ -83,7 +70,7 @@ class Checkpoints:
         return START
 
     def _newest(self, epochs: Sequence[int]) -> State:
-        """The newest intact checkpoint of some, once those that are newer are removed."""
+        """The newest intact checkpoint; newer ones are removed."""
         start, damaged = START, []
         for epoch in reversed(epochs):
             state = self._read(epoch)
@@ -97,7 +84,7 @@ class Checkpoints:
         return start
 
     def epochs(self) -> list[int]:
-        """Of the complete checkpoints, in rising order."""
+        """The epochs of the complete checkpoints, ascending."""
         if not self.folder.is_dir():
             return []
         names = (re.fullmatch(r"epoch-([1-9]\d{0,8})", path.name) for path in self.folder.iterdir())
@@ -110,14 +97,12 @@ class Checkpoints:
         *,
         interrupted: bool,
     ) -> None:
-        """Writes a checkpoint if one is due: with `--checkpoint_every=0` none is.
-
-        One is due after the last epoch too: what comes then may be cut off as well.
+        """Writes a checkpoint if one is due: every `--checkpoint_every` epochs and after the last.
 
         Args:
             history: of the epochs so far.
             save: writes the variables to files that begin with a prefix.
-            interrupted: whether the run ends here.
+            interrupted: whether the run ends here, and a checkpoint is due for that.
 
         Raises:
             UserError: it cannot be written.
@@ -133,10 +118,7 @@ class Checkpoints:
                 ) from None
 
     def add(self, history: History, save: Callable[[str], None]) -> None:
-        """Writes a checkpoint, and removes all but the newest few.
-
-        Arguments as in `after_epoch`. Raises an OSError if it cannot be written.
-        """
+        """Writes a checkpoint and removes all but the newest `KEPT`. Raises OSErrors."""
         make(self.folder)
         new = self.folder / "new"
         remove(new)
@@ -155,40 +137,28 @@ class Checkpoints:
         return self.folder / f"epoch-{epoch}"
 
     def _read(self, epoch: int) -> State | None:
-        """A checkpoint, or None if it is damaged. Raises a UserError if its settings are others."""
+        """A checkpoint, or None if it is damaged. Raises a UserError if its settings differ."""
         path = self._path(epoch)
         try:
-            check(_is_complete(path) and _is_signed(path), DIGESTS)
+            if not (_is_complete(path) and _digests_match(path)):
+                return None
             state = json.loads((path / STATE).read_bytes())
-            settings: dict[str, Any] = dict(state["settings"])
-            # A NamedTuple would fill in what is missing.
-            check(state["history"].keys() == set(History._fields), "history")
-            history = History(**state["history"])
-            _check(history, epoch)
-            differ = [
-                f"{name}={settings.get(name)} there, {value} here"
-                for name, value in self._settings.items()
-                if settings.get(name) != value
-            ]
-        except (OSError, *DAMAGED):
+            settings, history = state["settings"], History(**state["history"])
+        except (OSError, *READ_ERRORS):
             return None
+        if len(history.costs) != epoch:
+            return None
+        differ = [
+            f"{name}={settings.get(name)} there, {value} here"
+            for name, value in self._settings.items()
+            if settings.get(name) != value
+        ]
         if differ:
             raise UserError(
                 f"{path} has other settings ({'; '.join(differ)}): give the same flags, or "
                 "--noresume to drop it"
             )
         return State(history, path / VARIABLES)
-
-
-def _check(history: History, epoch: int) -> None:
-    """Raises one of `DAMAGED` unless it can be the history of so many epochs."""
-    costs, quality, seconds = history
-    check(type(costs) is list and len(costs) == epoch, "costs")
-    check(type(quality) is list and len(quality) in (0, epoch), "quality")
-    check(all(type(row) is list and len(row) == len(QUALITY) for row in quality), "quality")
-    for figure in (*costs, *itertools.chain(*quality), seconds):
-        check(type(figure) is float, "figures")
-    check(0 <= seconds < math.inf and all(map(math.isfinite, costs)), "figures")
 
 
 def _remove(path: Path) -> None:
@@ -199,24 +169,20 @@ def _remove(path: Path) -> None:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether it is a folder of the files of a checkpoint, and of nothing else. Raises OSErrors."""
+    """Whether a folder has the files of a checkpoint, and no other. Raises OSErrors."""
     if path.is_symlink():
         return False
-    found = {file.name: file.lstat() for file in path.iterdir()}
-    return found.keys() == FILES and all(
-        stat.S_ISREG(status.st_mode) and status.st_size <= SIZE_MAX for status in found.values()
-    )
+    modes = {file.name: file.lstat().st_mode for file in path.iterdir()}
+    return modes.keys() == FILES and all(map(stat.S_ISREG, modes.values()))
 
 
-def _is_signed(folder: Path) -> bool:
-    """Whether every digest of a checkpoint is right. Raises OSErrors."""
-    expected = _digests(folder).encode()
-    with (folder / DIGESTS).open("rb") as file:
-        return file.read(len(expected) + 1) == expected
+def _digests_match(folder: Path) -> bool:
+    """Whether the other files of a checkpoint have its digests. Raises OSErrors."""
+    return (folder / DIGESTS).read_bytes() == _digests(folder).encode()
 
 
 def _digests(folder: Path) -> str:
-    """Of the other files of a checkpoint, as `sha256sum` writes and checks them."""
+    """The digests of the other files of a checkpoint, in the format of `sha256sum`."""
     lines = []
     for name in sorted(FILES - {DIGESTS}):
         with (folder / name).open("rb") as file:

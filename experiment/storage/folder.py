@@ -1,4 +1,4 @@
-"""The folder of a run: it has one owner at a time, and it is replaced whole or not at all."""
+"""The folder of a run has one owner at a time, and is replaced whole or not at all."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from experiment.settings import UserError
+from experiment.errors import UserError
 from experiment.storage.interruption import Signals
 
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
@@ -20,25 +20,19 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 def replacing(
     target: Path, signals: Signals, known: Container[str], keep: Sequence[str] = ()
 ) -> Iterator[Path]:
-    """An empty folder to write results to; it takes the place of `target` when all went well.
+    """Yields an empty folder that replaces `target` if the body succeeds.
 
-    What is in `target` is removed then: so it may hold nothing but what a run writes.
-
-    While it lasts, no other run can do the same. A run that dies leaves `target` as it was, and
-    what else it leaves, the next one clears away.
+    A run that dies leaves `target` as it was; the next one removes its other files.
 
     Args:
-        target: the folder of a run. It stays as it was if the body raises.
-        signals: held back while the one folder takes the place of the other.
+        target: the folder of a run, locked meanwhile.
+        signals: held back while the folders are swapped.
         known: the names that a run writes.
-        keep: what of the content of `target` goes over to the new folder.
-
-    Yields:
-        A folder beside `target`.
+        keep: names that are copied from `target` to the new folder.
 
     Raises:
-        UserError: nothing can be written there, another run is at it, or `target` holds something
-            else than what a run writes.
+        UserError: the folder cannot be written, another run holds it, or `target` has a file that
+            no run writes and that would be lost.
     """
     target = resolved(target)
     new, old = (target.with_name(f".{target.name}.{end}") for end in ("new", "old"))
@@ -53,7 +47,7 @@ def replacing(
             yield new
             try:
                 with signals.deferred():
-                    # They may have come while the run trained.
+                    # A file may have come while the run trained.
                     _refuse_strangers(target, known)
                     _put_in_place(new, target, old, keep)
             except OSError as error:
@@ -63,11 +57,7 @@ def replacing(
 
 
 def resolved(target: Path) -> Path:
-    """Where the folder of a run is, or would be: if it is a link, what it points to.
-
-    Raises:
-        UserError: it is no folder, and cannot be one.
-    """
+    """The folder of a run, with links followed. Raises a UserError if it cannot be a folder."""
     try:
         path = target.resolve()
         is_folder = path.is_dir() or not (path.exists() or path.is_symlink())
@@ -80,7 +70,7 @@ def resolved(target: Path) -> Path:
 
 
 def cannot_write(target: Path, error: OSError) -> UserError:
-    """What to say when something cannot be written to the folder of a run."""
+    """The error for a folder of results that cannot be written."""
     return UserError(
         f"cannot write to {target.parent} ({error.strerror or error}): make room there, or choose "
         "another --results_dir"
@@ -89,14 +79,12 @@ def cannot_write(target: Path, error: OSError) -> UserError:
 
 @contextlib.contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Holds the lock of a folder: the system lets go of it when this process ends, however.
+    """Holds the lock of a folder, which the system releases however this process ends.
 
     Raises:
         UserError: another run holds it, or it cannot be written.
     """
     path = target.with_name(f".{target.name}.lock")
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UserError(f"{path} is not the lock of a run: remove it")
     lock = FileLock(path, mode=0o666, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
         make(path.parent)
@@ -117,13 +105,13 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def _sign(file: int) -> None:
-    """Writes the name of a lock's owner to its file."""
+    """Writes the owner of a lock to its file."""
     os.ftruncate(file, 0)
     os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
 
 
 def _recover(target: Path, new: Path, old: Path) -> None:
-    """Clears away what a run left that died."""
+    """Removes the temporary folders of a run that died."""
     if old.exists() and not target.exists():
         old.rename(target)
     for folder in (new, old):
@@ -131,19 +119,19 @@ def _recover(target: Path, new: Path, old: Path) -> None:
 
 
 def _refuse_strangers(target: Path, known: Container[str]) -> None:
-    """Raises a UserError if a folder holds a name that is not known."""
+    """Raises a UserError if a folder has a file whose name is not known."""
     names = [path.name for path in target.iterdir()] if target.exists() else []
     if strangers := sorted(name for name in names if name not in known):
         raise UserError(
-            f"{target / strangers[0]} is not of a run, and would be lost: move it away, or choose "
-            "another --results_dir"
+            f"{target / strangers[0]} is not a file of a run, and would be lost: move it away, or "
+            "choose another --results_dir"
         )
 
 
 def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> None:
-    """Gives `new` the name of `target`, once all of it is on the disk; `target` is removed."""
+    """Flushes `new` to the disk, gives it the name of `target`, and removes `target`."""
     for name in keep:
-        # In both, not moved: whenever this ends, the one of this name has it all.
+        # Copied, not moved: `target` is whole whenever the process ends.
         if (target / name).exists():
             shutil.copytree(target / name, new / name, symlinks=True)
     flush(new)
@@ -154,13 +142,13 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
     else:
         target.rename(old)
         new.rename(target)
-    # Before the old one is removed: a power cut could leave that on the disk, and not the new name.
+    # First the new name, then the removal: a power cut could undo the one and keep the other.
     flush_entry(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swaps the names of two folders in one step; False where the system cannot."""
+    """Swaps the names of two folders in one step; False if the system cannot."""
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
     return renameat2 is not None and not renameat2(
         AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE
@@ -168,7 +156,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def make(folder: Path) -> None:
-    """Makes a folder, and those above it, if they are missing; then their names are on the disk."""
+    """Makes a folder and its parents, and flushes their names to the disk."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
@@ -176,7 +164,7 @@ def make(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a folder with all it holds, a file, or a link and not what it points to."""
+    """Removes a folder with its content, a file, or a link but not its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -184,9 +172,9 @@ def remove(path: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text, in UTF-8, whole or not at all; then it is on the disk."""
+    """Writes a text, in UTF-8, whole or not at all, and flushes it to the disk."""
     new = path.with_name(f".{path.name}.new")
-    remove(new)  # If it is a link, what it points to is not to be written.
+    remove(new)  # A link is not followed.
     new.write_text(text, "utf-8")
     flush_entry(new)
     new.replace(path)
@@ -194,14 +182,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def flush(folder: Path) -> None:
-    """Waits until a folder, with all it holds, is on the disk."""
+    """Flushes a folder with its content to the disk."""
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink() and (path.is_file() or path.is_dir()):
             flush_entry(path)
 
 
 def flush_entry(path: Path) -> None:
-    """Waits until a file is on the disk; of a folder, the names in it."""
+    """Flushes a file to the disk, or the names in a folder."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

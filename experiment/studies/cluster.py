@@ -1,4 +1,4 @@
-"""The runs of a study on the workers of a Dask: this machine's cores, or those of a scheduler."""
+"""Runs of a study on the workers of a Dask: the cores of this machine, or a scheduler's."""
 
 import contextlib
 import faulthandler
@@ -22,13 +22,14 @@ import distributed
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 from tqdm import tqdm
 
-from experiment.settings import PROJECT, Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import PROJECT, Settings
 from experiment.studies.definition import Job
 from experiment.training import mnist
 from experiment.training.outcome import NotFiniteError
 from experiment.training.startup import fix_rounding, import_tensorflow
 
-# For independent runs of seconds or minutes; Dask's own configuration goes before these.
+# For independent runs of seconds or minutes. The user's Dask configuration overrides these.
 DEFAULTS = {
     "scheduler": {
         "allowed-failures": 2,
@@ -36,12 +37,12 @@ DEFAULTS = {
         "worker-saturation": 1.0,
         "work-stealing": False,
     },
-    "deploy": {"lost-worker-timeout": "300s"},  # One that starts anew on a slow machine is not.
+    "deploy": {"lost-worker-timeout": "300s"},  # A worker may be slow to start anew.
     "worker": {"profile": {"enabled": False}},  # A sample every 10 ms is not free.
     "nanny": {
         "pre-spawn-environ": {
             "MALLOC_TRIM_THRESHOLD_": None,
-            "DASK_LOGGING__DISTRIBUTED": "critical",  # Where one ends, it would tell of it.
+            "DASK_LOGGING__DISTRIBUTED": "critical",  # A worker that ends logs tracebacks.
         }
     },
 }
@@ -53,19 +54,16 @@ LOST = f"the scheduler is lost: start it again, {GOES_ON}"
 def on_workers(
     jobs: Sequence[Job], data: mnist.Data, scheduler: str | None, *, dashboard: bool
 ) -> Generator[tuple[Job, dict[str, Any]]]:
-    """Does each job, on all workers at a time, in no certain order, until it is closed.
+    """Yields each job and the content of its metrics.json, in the order in which they end.
 
     Args:
-        jobs: what to do.
-        data: that the runs use.
-        scheduler: address of a Dask; without it, the workers are the cores of this machine.
-        dashboard: whether to say where Dask's dashboard is.
-
-    Yields:
-        A job and the content of its metrics.json, as soon as it is done.
+        jobs: to do.
+        data: of the runs.
+        scheduler: the address of a Dask; None: the cores of this machine.
+        dashboard: print the address of Dask's dashboard.
 
     Raises:
-        UserError: a run failed, or there is nobody to do it.
+        UserError: a run failed, or no worker is left.
     """
     if not jobs:
         return
@@ -74,7 +72,7 @@ def on_workers(
         name = plugin.name
 
         def run(number: int) -> dict[str, Any]:
-            # This function goes by value: the scheduler reads it, and may not have this project.
+            # Sent by value: the scheduler unpacks it, and may not have this project.
             from experiment.studies.cluster import measure
 
             return measure(name, number)
@@ -89,16 +87,16 @@ def on_workers(
                 yield futures[future], _result(future, futures[future])
         finally:
             if scheduler:
-                # Where it is lost, so is the plugin.
+                # If the scheduler is lost, so is the plugin.
                 with contextlib.suppress(OSError, ValueError):
                     client.unregister_worker_plugin(name)
 
 
 def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
-    """Gives the workers what they need, those that come later too. Raises UserErrors."""
+    """Registers the plugin with present and future workers. Raises UserErrors."""
     try:
         client.register_plugin(plugin, name=plugin.name)
-    except (OSError, ImportError, AttributeError) as error:  # it died, or has no such project
+    except (OSError, ImportError, AttributeError) as error:  # It died, or lacks this project.
         raise UserError(
             f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
         ) from None
@@ -107,12 +105,12 @@ def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
 
 
 def _lost(error: ValueError) -> Exception:
-    """What to raise for it: Tornado's is of a connection that ends as it begins."""
+    """The error to raise; Tornado's ValueError means that a connection ended as it began."""
     return UserError(LOST) if "IOStream" in str(error) else error
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
-    """What a run measured, or a line that says why it did not."""
+    """The content of a run's metrics.json. Raises UserErrors."""
     run = f"{job.experiment}, --seed={job.settings.seed}"
     try:
         measured: dict[str, Any] = future.result()
@@ -131,14 +129,14 @@ def _result(future: Any, job: Job) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.Client]:
-    """A client of the scheduler, or of one of its own for this machine. Raises UserErrors."""
+    """A client of the scheduler, or of a new cluster on this machine. Raises UserErrors."""
     if dashboard and importlib.util.find_spec("bokeh") is None:
-        raise UserError("--dashboard needs the package bokeh: call make setup-look")
+        raise UserError("--dashboard needs the package bokeh: call make setup-lab")
     dask.config.update_defaults({"distributed": DEFAULTS})
     for name in ("distributed", "distributed.client", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # SIGINT is for this thread: those that Dask begins, and their processes, keep it blocked.
-    resource_tracker.ensure_running()  # which would let it through
+    # Only this thread takes SIGINT: Dask's threads and processes keep it blocked.
+    resource_tracker.ensure_running()  # It would unblock the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with contextlib.ExitStack() as opened:
         try:
@@ -159,10 +157,10 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.C
                 )
             )
         except (OSError, RuntimeError, ValueError) as error:
-            # A ValueError: a name that no host can have, or a connection that is cut off.
-            asked = f"--scheduler={scheduler}" if scheduler else "this machine"
+            # A ValueError: an impossible host name, or a connection that is cut off.
+            place = f"--scheduler={scheduler}" if scheduler else "this machine"
             raise UserError(
-                f"{asked} does not take part ({error}): see docs/studies.md, {GOES_ON}"
+                f"{place} does not take part ({error}): see docs/studies.md, {GOES_ON}"
             ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -172,7 +170,7 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.C
 
 
 def _security(scheduler: str) -> distributed.Security:
-    """The certificates that Dask's configuration names, once it is seen that somebody answers."""
+    """The certificates of Dask's configuration. Raises UserErrors; OSErrors if no port answers."""
     url = urlsplit(scheduler)
     security = distributed.Security(require_encryption=url.scheme == "tls")
     if url.scheme == "tls" and security.get_connection_args("client")["ssl_context"] is None:
@@ -185,11 +183,11 @@ def _security(scheduler: str) -> distributed.Security:
 
 
 class Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
-    """What a worker needs for the runs of one command.
+    """Prepares a worker for the runs of one command.
 
     Attributes:
-        name: under which the workers know it; no other command has it.
-        data, settings: of the runs; there once a worker is set up.
+        name: of the plugin, unique.
+        data, settings: of the runs; set once a worker is set up.
     """
 
     data: mnist.Data
@@ -202,40 +200,40 @@ class Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
         self._silence = dask.utils.parse_timedelta(
             dask.config.get("distributed.scheduler.worker-ttl")
         )
-        # Packed: another NumPy, which is to be refused, may not be able to read them.
+        # Packed: a worker with another NumPy, to be refused, may not be able to read them.
         self._packed = pickle.dumps((data, settings))
 
     def setup(self, worker: Any) -> None:
-        """Makes a worker ready. Raises a UserError if it would round otherwise."""
+        """Prepares a worker. Raises a UserError if its numbers would be rounded differently."""
         self.check(worker.address)
         fix_rounding()
         import_tensorflow()
         self.data, self.settings = pickle.loads(self._packed)
 
     def teardown(self, worker: Any) -> None:
-        """Ends a worker of this command at once, in the middle of a run too."""
+        """Ends a worker of this machine at once, even during a run."""
         if self._local:
             os._exit(0)
 
     def check(self, address: str) -> None:
-        """Raises a UserError if the worker's numbers could be others than those of the client."""
-        theirs = _versions()
-        if other := [name for name, value in self._versions.items() if theirs[name] != value]:
+        """Raises a UserError if the worker's numbers could differ from the client's."""
+        versions = _versions()
+        if other := [name for name, value in self._versions.items() if versions[name] != value]:
             raise UserError(f"the worker {address} has another {other[0]} than this command")
-        # By now NumPy is imported there.
+        # It has to be set before NumPy is imported.
         if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
             raise UserError(f"the worker {address} lacks OPENBLAS_NUM_THREADS=1 in its environment")
 
     def alive(self, *_: Any) -> None:
-        """Ends the worker if it is not called again in time: Dask does the run once more."""
+        """Ends the worker unless it is called again in time; Dask then repeats the run."""
         faulthandler.dump_traceback_later(self._silence, exit=True)
 
 
 def _versions() -> dict[str, str]:
-    """What decides the numbers: the code, by its digest, and what it computes with."""
+    """The versions that the numbers depend on: a digest of the code, NumPy, TensorFlow."""
     digest = hashlib.sha256()
-    for room in ("experiment", "graph"):
-        for path in sorted((PROJECT / room).rglob("*.py")):
+    for package in ("experiment", "graph"):
+        for path in sorted((PROJECT / package).rglob("*.py")):
             digest.update(path.read_bytes())
     return {
         "code": digest.hexdigest(),
@@ -245,24 +243,23 @@ def _versions() -> dict[str, str]:
 
 
 def measure(name: str, number: int) -> dict[str, Any]:
-    """Does a run of the plugin of this name, on a worker.
+    """Does run `number` of the plugin `name`, on a worker.
 
     Returns:
-        The content of its metrics.json, and of each epoch the pooled cosines of both time boxes. Of
-        a run whose cost is not finite, as at a grid's highest rates, its settings and why.
+        The content of metrics.json, and the pooled cosines of both time boxes after each epoch. If
+        the cost is not finite, as at a grid's highest rates: the settings and the reason.
     """
     from experiment.evaluation.run import run
 
     worker = distributed.get_worker()
     plugin = worker.plugins[name]
-    plugin.check(worker.address)  # Dask gives runs to a late worker though its set-up failed.
+    plugin.check(worker.address)  # Dask gives runs even to a worker whose set-up failed.
     plugin.alive()
     try:
         settings = plugin.settings[number]
         split = mnist.split(plugin.data, settings)
         outcome, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
-        pooled = [[round(cosine, 4) for cosine in row[:2]] for row in outcome.history.quality]
-        return {**measured, "pooled_cosines": pooled}
+        return {**measured, "pooled_cosines": [row[:2] for row in outcome.history.quality]}
     except NotFiniteError as error:
         return {
             **settings.numeric(), "data_sha_256": plugin.data.sha_256, "not_finite": str(error),

@@ -1,39 +1,38 @@
 """A study: every experiment of a TOML file, over many seeds.
 
-seeds = N                       for the seeds 0 to N − 1
-images = "held_out"             or "test": those that experiments are compared on
-splits = true                   each seed has a split of its own, too; may be left out
-flags = "--flag=value"          for all experiments, after their own; may be left out
+seeds = N                       seeds 0 to N − 1
+images = "held_out"             or "test": the images that experiments are compared on
+splits = true                   optional: split_seed = seed
+flags = "--flag=value"          optional: for all experiments, after their own
 [experiments]
-name = "--flag=value"           the path of a --flagfile is taken from the study's folder
+name = "--flag=value"           the path of a --flagfile is relative to the study's folder
 [grid.name]
-flags = "--flag=value"          of every row of the grid; may be left out
-lr_x = [1e-3, 1e-2]             a flag's values: a row for each, with each of every other flag
+flags = "--flag=value"          optional: of every row
+lr_x = [1e-3, 1e-2]             the product of all flags' values makes the rows
 "lr_rec lr_x" = [1e-3, 1e-2]    two flags that share a value
 [differences]
-name = "other another"          the experiments that it is compared with, seed by seed
+name = "other another"          paired differences, seed by seed
 """
 
 import dataclasses
 import itertools
-import math
 import re
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 
-# The share of the images that are right, from metrics.json, and what these images are called.
+# The accuracy in metrics.json, and a name for these images.
 ACCURACY = {
     "held_out": ("held_out_accuracy", "held out"),
     "test": ("test_accuracy", "test images"),
 }
 TABLES = ("experiments", "grid", "differences")
-# More cannot be meant: a run takes seconds.
 RUNS_MAX = 10_000
-# Of an experiment, as tables and pictures can show it.
+# The names of experiments that tables and pictures can show.
 NAME = r"[\w.,+=-]{1,200}"
 
 
@@ -45,15 +44,15 @@ class Job(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What a study's file says.
+    """A study's file.
 
     Attributes:
         path: of the file.
-        seeds: how many.
-        images: `held_out` or `test`, which of them the experiments are compared on.
-        splits: whether each seed has a split of its own.
-        experiments: the flags of each, by its name.
-        grids: the flags that make the experiments of each, by their names, by its name.
+        seeds: their number.
+        images: `held_out` or `test`.
+        splits: whether `split_seed` is the seed.
+        experiments: flags by name, the rows of the grids included.
+        grids: by name, the varied flags of each row, by the row's name.
         differences: pairs of experiments; the second is subtracted from the first.
     """
 
@@ -67,55 +66,53 @@ class Study(NamedTuple):
 
     @property
     def name(self) -> str:
-        """That of the file, without its ending."""
+        """The file's, without its ending."""
         return self.path.stem
 
     def jobs(self, settings: Settings, parse: Callable[[Sequence[str]], Settings]) -> list[Job]:
         """Every experiment with every seed; all experiments of a seed, then those of the next.
 
         Args:
-            settings: whose data its runs use.
+            settings: `data_dir` and `allow_other_data` are taken from these.
             parse: makes settings of a command line, the program's name first.
 
         Raises:
-            UserError: the flags of an experiment make no sense.
+            UserError: the flags of an experiment are wrong.
         """
         data = [f"--data_dir={settings.data_dir}"]
         if settings.allow_other_data:
             data.append("--allow_other_data")
 
-        def its(name: str) -> Settings:
+        def settings_of(name: str) -> Settings:
             try:
-                found = parse([str(self.path), *data, *self.experiments[name], "--seed=0"])
+                parsed = parse([str(self.path), *data, *self.experiments[name], "--seed=0"])
             except UserError as error:
                 raise UserError(f"--study={self.path}, {name}: {error}") from None
             except SystemExit:
                 raise UserError(f"--study={self.path}, {name}: --help is for the command") from None
-            if found.mode == "numpy":
+            if parsed.mode == "numpy":
                 raise UserError(
                     f"--study={self.path}, {name}: --mode=numpy has no graph, and no study"
                 )
-            return found
+            return parsed
 
-        all_settings = {name: its(name) for name in self.experiments}
+        all_settings = {name: settings_of(name) for name in self.experiments}
 
-        def with_seed(found: Settings, seed: int) -> Settings:
-            split_seed = seed if self.splits else found.split_seed
-            return dataclasses.replace(found, seed=seed, split_seed=split_seed)
+        def with_seed(each: Settings, seed: int) -> Settings:
+            split_seed = seed if self.splits else each.split_seed
+            return dataclasses.replace(each, seed=seed, split_seed=split_seed)
 
         return [
-            Job(name, with_seed(found, seed))
+            Job(name, with_seed(each, seed))
             for seed in range(self.seeds)
-            for name, found in all_settings.items()
+            for name, each in all_settings.items()
         ]
 
 
 def _grid(name: str, axes: dict[str, list[Any]]) -> dict[str, list[str]]:
-    """The flags that make each row of a grid, by a name of their values: dni-rec1e-2-x1e-3, say."""
+    """The varied flags of each row of a grid, by the row's name, such as dni-rec1e-2-x1e-3."""
     if not all(isinstance(values, list) and values for values in axes.values()):
         raise ValueError(f"grid.{name}: each flag takes a list of values")
-    if math.prod(map(len, axes.values())) > RUNS_MAX:
-        raise ValueError(f"grid.{name}: it has more than {RUNS_MAX} rows")
     rows = {}
     for values in itertools.product(*axes.values()):
         row = dict(zip(axes, values, strict=True))
@@ -127,16 +124,14 @@ def _grid(name: str, axes: dict[str, list[Any]]) -> dict[str, list[str]]:
 
 
 def read(path: Path) -> Study:
-    """Reads a study. Raises a UserError if the file is missing, or makes no sense."""
-    if path.suffix == ".ini":
-        raise UserError(f"--study={path}: a study is TOML now, as presets/studies/claims.toml is")
+    """Reads a study. Raises a UserError if the file is missing, or not a study."""
     try:
-        # Numbers stay as they are written: they are parts of names.
-        found = tomllib.loads(path.read_text("utf-8"), parse_float=str)
-        if other := found.keys() - {"seeds", "images", "splits", "flags", *TABLES}:
-            raise ValueError(f"it has no use for {min(other)}")
-        seeds, images = found.get("seeds"), found.get("images")
-        own, grid, compared = (found.get(table, {}) for table in TABLES)
+        # Numbers stay text: they are parts of names.
+        content = tomllib.loads(path.read_text("utf-8"), parse_float=str)
+        if other := content.keys() - {"seeds", "images", "splits", "flags", *TABLES}:
+            raise ValueError(f"{min(other)} is not a key of a study")
+        seeds, images = content.get("seeds"), content.get("images")
+        own, grid, compared = (content.get(table, {}) for table in TABLES)
         experiments = {name: flags.split() for name, flags in own.items()}
         grids = {}
         for name, axes in grid.items():
@@ -146,7 +141,7 @@ def read(path: Path) -> Study:
         experiments = {
             name: [
                 re.sub("^--flagfile=", lambda _: f"--flagfile={path.parent}/", flag)
-                for flag in (*flags, *found.get("flags", "").split())
+                for flag in (*flags, *content.get("flags", "").split())
             ]
             for name, flags in experiments.items()
         }
@@ -154,8 +149,8 @@ def read(path: Path) -> Study:
             (name, other) for name, others in compared.items() for other in others.split()
         ]
         if strange := [name for name in experiments if not re.fullmatch(NAME, name, re.ASCII)]:
-            raise ValueError(f"{strange[0]!r} is no name of letters, digits and any of _.,+=-")
-        if not isinstance(found.get("splits", False), bool):
+            raise ValueError(f"{strange[0]!r} is not a name of letters, digits and _.,+=-")
+        if not isinstance(content.get("splits", False), bool):
             raise ValueError("splits is true or false")
         if type(seeds) is not int or seeds < 1:
             raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
@@ -172,4 +167,4 @@ def read(path: Path) -> Study:
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
-    return Study(path, seeds, images, found.get("splits", False), experiments, grids, differences)
+    return Study(path, seeds, images, content.get("splits", False), experiments, grids, differences)

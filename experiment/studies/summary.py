@@ -1,4 +1,4 @@
-"""What the runs of a study show, together."""
+"""Tables and pictures of all runs of a study."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,30 +18,30 @@ from experiment.style import BLUE, GREY, VERMILION, drawing
 
 
 def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
-    """One figure of metrics.json, for each experiment [seeds]; NaN where it has none."""
+    """A figure of metrics.json, [seeds], by experiment; NaN if a run lacks it."""
     values: dict[str, list[float]] = {}
     for measured in runs:
         values.setdefault(measured["experiment"], []).append(measured.get(name, np.nan))
-    return {experiment: np.array(found, float) for experiment, found in values.items()}
+    return {experiment: np.array(each, float) for experiment, each in values.items()}
 
 
 def pooled_cosines(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    """Of both time boxes, for each experiment all of whose runs have them: [seeds, epochs, 2]."""
-    found: dict[str, list[Any]] = {}
+    """The pooled cosines of both time boxes, [seeds, epochs, 2], by experiment that has them."""
+    cosines: dict[str, list[Any]] = {}
     for measured in runs:
-        found.setdefault(measured["experiment"], []).append(measured.get("pooled_cosines"))
-    return {name: np.array(values) for name, values in found.items() if all(values)}
+        cosines.setdefault(measured["experiment"], []).append(measured.get("pooled_cosines"))
+    return {name: np.array(values) for name, values in cosines.items() if all(values)}
 
 
 def compared(
     study: Study, accuracy: dict[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Each of the study's differences, by its name, seed by seed, [seeds]."""
+    """The study's differences, seed by seed, [seeds], by name."""
     return {f"{one} − {other}": accuracy[one] - accuracy[other] for one, other in study.differences}
 
 
 def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """The row of each grid with the best mean on the images that the study compares on."""
+    """The row of each grid with the best mean accuracy."""
     accuracy = figures(runs, ACCURACY[study.images][0])
     return {
         grid: max(rows, key=lambda name: np.nan_to_num(accuracy[name].mean(), nan=-1))
@@ -50,30 +50,32 @@ def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _mean(values: npt.NDArray[np.float64], form: str) -> str:
-    """The mean of values [seeds] with its interval, or a dash where one is missing."""
+    """The mean of values [seeds] with its interval, or a dash if one is NaN."""
     if np.isnan(values).any():
         return "–"
-    found = spread(values)
-    return f"{found.mean:{form}} ({_interval(found, form)})"
+    spread_of_values = spread(values)
+    return f"{spread_of_values.mean:{form}} ({_interval(spread_of_values, form)})"
 
 
-def _interval(found: Spread, form: str) -> str:
-    """Of a mean, or a dash: one seed has none."""
-    return "–" if np.isnan(found.low) else f"{found.low:{form}} to {found.high:{form}}"
+def _interval(values: Spread, form: str) -> str:
+    """The interval of a mean, or a dash for a single seed."""
+    return "–" if np.isnan(values.low) else f"{values.low:{form}} to {values.high:{form}}"
 
 
 def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
-    """What all runs of a study show, and what the differences are: two tables in Markdown.
+    """Two tables in Markdown: the experiments, and their differences.
 
     Args:
-        study: that the runs are of.
-        runs: what each measured, experiment and metrics.json, in the order of the study.
+        study: of the runs.
+        runs: from `store.read`, in the order of the study's jobs.
     """
-    figure, called = ACCURACY[study.images]
+    figure, images = ACCURACY[study.images]
     accuracy = figures(runs, figure)
     first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
     level = "95 %, Student's t" if few(study.seeds) else "95 %"
-    columns = {f"{called} right, mean ({level})": {n: _mean(v, ".1%") for n, v in accuracy.items()}}
+    columns = {
+        f"{images} correct, mean ({level})": {n: _mean(v, ".1%") for n, v in accuracy.items()}
+    }
     deviations = {name: spread(values).deviation for name, values in accuracy.items()}
     columns["standard deviation, points"] = {
         name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
@@ -85,9 +87,11 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         for name in accuracy
     }
     if study.images == "held_out":
-        right = figures(runs, "test_correct")
+        correct = figures(runs, "test_correct")
         total = runs[0].get("test_images", Settings.test_images)
-        columns[f"of {total} test images right"] = {n: _mean(v, ".1f") for n, v in right.items()}
+        columns[f"of {total} test images correct"] = {
+            n: _mean(v, ".1f") for n, v in correct.items()
+        }
     if cosines := pooled_cosines(runs):
         for box in (0, 1):
             shown = {}
@@ -107,19 +111,16 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         return experiments
     differences = []
     for name, by_seed in compared(study, accuracy).items():
-        found, better = spread(100 * by_seed), f"{np.sum(by_seed > 0)} of {len(by_seed)}"
-        figures_of_it = f"{found.mean:+.2f}", _interval(found, "+.2f"), better
-        differences.append((name, *("–" if np.isnan(by_seed).any() else f for f in figures_of_it)))
-    header = ("difference, seed by seed", f"points {called}, mean", level, "the first better")
+        points, better = spread(100 * by_seed), f"{np.sum(by_seed > 0)} of {len(by_seed)}"
+        cells = f"{points.mean:+.2f}", _interval(points, "+.2f"), better
+        differences.append((name, *("–" if np.isnan(by_seed).any() else cell for cell in cells)))
+    header = ("difference, seed by seed", f"points {images}, mean", level, "the first better")
     return f"{experiments}\n{markdown(header, differences)}"
 
 
 def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Writes table.md, README.md, points and cosines (.png and .svg) to `folder`.
-
-    The rest as in `table`.
-    """
-    name, called = ACCURACY[study.images]
+    """Writes table.md, README.md, and the pictures points and cosines to `folder`."""
+    name, images = ACCURACY[study.images]
     accuracy = figures(runs, name)
     text = table(study, runs)
     write_whole(folder / "table.md", text)
@@ -127,34 +128,34 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
         "Student's t" if few(study.seeds) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
     )
     seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
-    images = "each has a split of its own" if study.splits else "the images are the same"
+    splits = "each has its own split" if study.splits else "the images are the same"
     rows = [
         (grid, row, f"`{' '.join(study.grids[grid][row])}`")
         for grid, row in best(study, runs).items()
     ]
-    chosen = markdown(("grid", f"best mean, {called}", "flags"), rows) + "\n" if rows else ""
+    chosen = markdown(("grid", f"best mean, {images}", "flags"), rows) + "\n" if rows else ""
     write_whole(
         folder / "README.md",
         f"# The study *{study.name}*: {seeds}\n\n"
-        f"Written by `make studies`. Each seed draws other initial values; {images}. "
-        f"Means are over the seeds; their 95 % intervals are by {means}, those of the differences "
-        "too, which are taken seed by seed. The pooled cosine, [of what a time box learns from and "
-        "the true gradient](../../../docs/synthetic-gradients.md), is that of the training images "
-        f"after an epoch.\n\n{text}\n{chosen}"
-        f"![{called}: accuracy of every run](points.png)\n",
+        f"Written by `make studies`. Each seed draws other initial values; {splits}. "
+        f"Means are over the seeds. Their 95 % intervals are by {means}; so are those of the "
+        "differences, which are taken seed by seed. The pooled cosine compares [the gradient that "
+        "a time box learns from with the true one](../../../docs/synthetic-gradients.md), over "
+        f"the training images after an epoch.\n\n{text}\n{chosen}"
+        f"![{images}: accuracy of every run](points.png)\n",
     )
     cosines = pooled_cosines(runs)
-    if cosines and not study.grids:  # The rows of a grid are too many to be told apart.
+    if cosines and not study.grids:  # The rows of a grid are too many for one picture.
         with drawing(folder / "cosines", 9, 4) as figure:
-            figure.suptitle("Pooled cosine of what a time box learns from and the true gradient")
+            figure.suptitle("Pooled cosine of the gradient that a time box uses and the true one")
             draw_cosines(figure, cosines)
     with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
-        figure.suptitle(f"Share of images right ({called}), {seeds}")
+        figure.suptitle(f"Accuracy ({images}), {seeds}")
         draw_points(figure, accuracy)
 
 
 def draw_cosines(figure: Figure, cosines: dict[str, npt.NDArray[np.float64]]) -> None:
-    """The pooled cosines of both time boxes, [seeds, epochs, 2] of each experiment: their means."""
+    """Draws the means of the pooled cosines, [seeds, epochs, 2] of each experiment."""
     for box, axes in enumerate(figure.subplots(1, 2, sharey=True)):
         for name, values in cosines.items():
             epochs = range(1, values.shape[1] + 1)
@@ -167,18 +168,17 @@ def draw_cosines(figure: Figure, cosines: dict[str, npt.NDArray[np.float64]]) ->
 
 
 def draw_points(figure: Figure, accuracy: dict[str, npt.NDArray[np.float64]]) -> None:
-    """The accuracy of every run, and the mean of each experiment with its interval."""
+    """Draws the accuracy of every run, and each experiment's mean with its interval."""
     axes = figure.add_subplot()
     for row, values in enumerate(accuracy.values()):
         # One above the other, so that no point hides behind another.
         heights = row + np.linspace(-0.3, 0.3, len(values))
-        found = spread(values)
-        ends = [100 * found.low, 100 * found.high]
+        of_row = spread(values)
+        ends = [100 * of_row.low, 100 * of_row.high]
         axes.plot(100 * values, heights, ".", color=BLUE, markersize=4, label="a run")
-        axes.plot(100 * found.mean, row, "|", color=VERMILION, markersize=16, label="mean")
+        axes.plot(100 * of_row.mean, row, "|", color=VERMILION, markersize=16, label="mean")
         axes.plot(ends, [row, row], color=VERMILION, linewidth=3, label="its 95 % interval")
     axes.set_yticks(range(len(accuracy)), list(accuracy))
     axes.set_ylim(len(accuracy) - 0.4, -0.6)
-    axes.set_xlabel("images right, %")
-    # One row's parts stand for those of all.
+    axes.set_xlabel("accuracy, %")
     figure.legend(handles=axes.lines[:3], loc="outside lower center", ncols=3)

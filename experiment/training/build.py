@@ -1,4 +1,4 @@
-"""Builds the static graph that the settings ask for, from the pieces in graph/."""
+"""Builds the static graph of a run from the pieces in graph/."""
 
 from typing import Any, NamedTuple
 
@@ -8,30 +8,30 @@ from experiment.settings import Settings
 from graph.delayed import delayed_manual
 from graph.modules import Module
 from graph.quality import Quality, quality
-from graph.step import Step, forward_feed, training_step
+from graph.step import Step, forward_pass, training_step
 from graph.stepwise import loop_over_rows
 from graph.weights import PIXELS, Rates, Weights, declare_weights
 
 
 class Graph(NamedTuple):
-    """What a Session needs of the static graph.
+    """The tensors and operations that a Session runs.
 
     Attributes:
-        graph: the `tf.Graph` that the rest belongs to.
-        weights: the variables that are trained.
-        images: the variable that holds the training images, [n, width].
-        labels: the variable that holds their labels, [n, 1].
+        graph: their `tf.Graph`.
+        weights: the variables.
+        images: a variable of the training images, [n, width].
+        labels: a variable of their labels, [n, 1].
         x: placeholder for an image, [1, width].
         y: placeholder for its label, [1, 1].
         p: the probability that the label is 1, [1, 1].
-        feed_forward: the operation that runs the network, hidden states included.
+        forward: the operation of the forward pass, which writes the hidden states.
         new_images: placeholder for images to predict, [n, width].
-        predictions: p of each of them, [n], the hidden states going on from image to image.
+        predictions: p of each of them, [n]; the hidden states go on from image to image.
         cost: of the image, a scalar.
         train: the operation of one training step.
-        epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
-            None with `--engine=feed`, which feeds them one by one.
-        saver: saves and restores the weights.
+        epoch: the cost of each training image, [n]; evaluating it trains on them all. None with
+            `--engine=feed`.
+        saver: of the weights.
         quality: of the synthetic gradients of the training images, or None if there are none.
     """
 
@@ -42,7 +42,7 @@ class Graph(NamedTuple):
     x: tf.Tensor
     y: tf.Tensor
     p: tf.Tensor
-    feed_forward: tf.Operation
+    forward: tf.Operation
     new_images: tf.Tensor
     predictions: tf.Tensor
     cost: tf.Tensor
@@ -53,7 +53,7 @@ class Graph(NamedTuple):
 
 
 def compiled(settings: Settings) -> bool:
-    """Whether XLA compiles an epoch: where matrices are rewritten, and not in `--engine=feed`."""
+    """Whether XLA compiles an epoch: if it rewrites matrices, unless the engine is `feed`."""
     rewritten = settings.mode == "manual" or settings.wiring == "connected"
     return rewritten and settings.engine != "feed"
 
@@ -64,7 +64,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
     Args:
         settings: of the run.
         width: pixels per image.
-        dtype: of every number; float64 is for checks of the arithmetic.
+        dtype: float64 is for checks of the arithmetic.
     """
     label = settings.label_scale if settings.condition_on_label else 0.0
     alone = settings.label_alone
@@ -87,7 +87,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             y = tf.placeholder(dtype, [1, 1], name="y")
             images = _training_data("images", settings.train_images, width, dtype)
             labels = _training_data("labels", settings.train_images, 1, dtype)
-        forward = forward_feed(step, x, weights)
+        forward = forward_pass(step, x, weights)
         cost, train = training_step(step, x, y, weights, modules, forward)
         epoch = None
         with tf.name_scope("epoch"):
@@ -111,7 +111,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             new_images = tf.placeholder(dtype, [None, width], name="images")
 
             def predict(x: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
-                forward = forward_feed(step, x, weights)
+                forward = forward_pass(step, x, weights)
                 return forward.readout.a[0, 0], forward.write
 
             predictions = loop_over_rows(predict, [new_images], compiled=False)
@@ -129,7 +129,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         x=x,
         y=y,
         p=forward.readout.a,
-        feed_forward=forward.write,
+        forward=forward.write,
         new_images=new_images,
         predictions=predictions,
         cost=cost,
@@ -141,6 +141,6 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
 
 
 def _training_data(name: str, rows: int, columns: int, dtype: tf.DType) -> Any:
-    """A variable to be initialized with training data: no constant of the graph, no weight."""
+    """A variable for training data, which would make the graph large as a constant."""
     zeros = tf.zeros([rows, columns], dtype)
     return tf.Variable(zeros, name=name, trainable=False, use_resource=True)

@@ -2,8 +2,6 @@
 
 import gzip
 import hashlib
-import io
-import math
 import struct
 import sys
 import zlib
@@ -13,19 +11,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 SIDE = 28
-# As many as all of MNIST has: more cannot be meant, and would not fit everywhere.
-COUNT_MAX = 70_000
 SHA_256 = {
     IMAGES: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     LABELS: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-# A file begins with a number that says what it is, the number of entries, and an entry's shape.
+# The header of an IDX file: its magic number, the number of entries, and the shape of an entry.
 MAGIC = {IMAGES: 2051, LABELS: 2049}
-ENTRY = {IMAGES: [SIDE, SIDE], LABELS: []}
+SHAPE = {IMAGES: [SIDE, SIDE], LABELS: []}
+# Bytes of an unpacked file: the 70,000 images of all of MNIST fit.
+SIZE_MAX = 2**26
 
 
 class Data(NamedTuple):
@@ -34,7 +33,7 @@ class Data(NamedTuple):
     Attributes:
         images: [n, 784].
         labels: [n], 0 to 9.
-        sha_256: of each file, unpacked, by its name.
+        sha_256: of each unpacked file, by its name.
     """
 
     images: npt.NDArray[np.uint8]
@@ -55,11 +54,11 @@ class Images(NamedTuple):
 
 
 class Split(NamedTuple):
-    """What a run takes of the data.
+    """The images of a run.
 
     Attributes:
-        test, train, held_out: three parts, each in the order in which it is visited.
-        sha_256: of each file that they come from, unpacked, by its name.
+        test, train, held_out: each in the order in which it is visited.
+        sha_256: as in `Data`.
     """
 
     test: Images
@@ -69,44 +68,30 @@ class Split(NamedTuple):
 
     @property
     def official(self) -> bool:
-        """Whether it all comes from MNIST's own files."""
+        """Whether the files are MNIST's own."""
         return self.sha_256 == SHA_256
 
 
-def _entries(file: io.BufferedIOBase, name: str) -> tuple[npt.NDArray[np.uint8], str]:
-    """Reads an IDX file: its bytes, an entry a row, and the SHA-256 of it all.
-
-    The header says how much there is to read, and is checked before any of that is read.
-
-    Raises:
-        ValueError: it is something else, or damaged.
-    """
-    form = f">{2 + len(ENTRY[name])}I"
-    header = file.read(struct.calcsize(form))
-    if len(header) < struct.calcsize(form):
+def _entries(content: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """The entries of an IDX file, [n, bytes per entry]. Raises a ValueError if it is damaged."""
+    header = struct.Struct(f">{2 + len(SHAPE[name])}I")
+    if len(content) < header.size:
         raise ValueError("it ends within its header")
-    magic, count, *entry = struct.unpack(form, header)
-    if (magic, entry) != (MAGIC[name], ENTRY[name]):
-        kind = "images" if ENTRY[name] else "labels"
+    magic, count, *shape = header.unpack_from(content)
+    if (magic, shape) != (MAGIC[name], SHAPE[name]):
+        kind = "images" if SHAPE[name] else "labels"
         raise ValueError(f"it does not begin as a file of MNIST's {kind} does")
-    if not 1 <= count <= COUNT_MAX:
-        raise ValueError(f"its header says {count} entries, not 1 to {COUNT_MAX}")
-    size = count * math.prod(entry)
-    content = file.read(size + 1)
-    if len(content) != size:
-        than = "less" if len(content) < size else "more"
-        raise ValueError(f"it holds {than} than the {count} entries that its header says")
-    digest = hashlib.sha256(header)
-    digest.update(content)
-    return np.frombuffer(content, np.uint8).reshape(count, -1), digest.hexdigest()
+    if count == 0:
+        raise ValueError("it has no entries")
+    return np.frombuffer(content, np.uint8, offset=header.size).reshape(count, -1)
 
 
 def load(folder: Path, *, allow_other: bool = False) -> Data:
     """Reads the MNIST test set.
 
     Args:
-        folder: where the two files are, packed with gzip or not.
-        allow_other: whether other files of this format will do, with a warning.
+        folder: of the two files, packed with gzip or not.
+        allow_other: accept other files of this format, with a warning.
 
     Returns:
         The data, in file order.
@@ -128,13 +113,17 @@ def load(folder: Path, *, allow_other: bool = False) -> Data:
 
         try:
             with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-                entries, digest = _entries(file, name)
+                content = file.read(SIZE_MAX)
+            entries = _entries(content, name)
         except FileNotFoundError:
             raise refuse("does not exist") from None
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise refuse(f"cannot be read ({error})") from None
+        if entries.shape[1] != (SIDE**2 if name == IMAGES else 1):
+            raise refuse("has more or fewer bytes than its header says")
         if name == LABELS and entries.max() > 9:
-            raise refuse(f"holds the label {entries.max()}, not 0 to 9 alone")
+            raise refuse(f"has the label {entries.max()}, which is not a digit")
+        digest = hashlib.sha256(content).hexdigest()
         if digest != SHA_256[name]:
             if not allow_other:
                 raise refuse(
@@ -146,7 +135,7 @@ def load(folder: Path, *, allow_other: bool = False) -> Data:
     (images, images_digest), (labels, labels_digest) = read(IMAGES), read(LABELS)
     if len(images) != len(labels):
         raise UserError(
-            f"{folder} holds {len(images)} images and {len(labels)} labels: --data_dir needs a "
+            f"{folder} has {len(images)} images and {len(labels)} labels: --data_dir needs a "
             "label for each image"
         )
     return Data(images, labels[:, 0], {IMAGES: images_digest, LABELS: labels_digest})
@@ -155,14 +144,8 @@ def load(folder: Path, *, allow_other: bool = False) -> Data:
 def split(data: Data, settings: Settings) -> Split:
     """Selects two sets of digits, one after the other, shuffles them, and cuts off the parts.
 
-    Args:
-        data: the images and labels.
-        settings: `digits`, of which the first gets label 0 and the second label 1; `split_seed`,
-            of the shuffle; `test_images`, how many of the shuffled images come first;
-            `train_images`, how many come next. The rest is held out.
-
-    Returns:
-        The split. Source: docs/experiment.md §1.
+    The first `test_images` of the shuffled images are for testing, the next `train_images` for
+    training, and the rest is held out. Source: docs/experiment.md §1.
 
     Raises:
         UserError: there are fewer images than asked for, or none of a digit.

@@ -11,22 +11,10 @@ from experiment.training.outcome import History, Outcome, check_finite
 from numpy_version import decoupled_rnn
 
 
-# A rate that is too high overflows: `check_finite` says so, and better.
+# If a rate is so high that numbers overflow, `check_finite` raises an error.
 @np.errstate(over="ignore", invalid="ignore")
 def run(settings: Settings, split: Split, observe: Callable[[History, None], None]) -> Outcome:
-    """Trains and predicts.
-
-    Args:
-        settings: of the run.
-        split: the images.
-        observe: called before the first epoch and after each, with the history so far.
-
-    Returns:
-        The outcome.
-
-    Raises:
-        UserError: the cost of an epoch is not finite.
-    """
+    """Trains and predicts. Raises a UserError if the cost of an epoch is not finite."""
     images = sum(len(part.x) for part in (split.test, split.train, split.held_out))
     weights = decoupled_rnn.draw(settings.seed, images, split.train.x.shape[1])
     rates = decoupled_rnn.Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)

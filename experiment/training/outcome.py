@@ -1,4 +1,4 @@
-"""How far a run has come, and what it found."""
+"""The progress and the outcome of a run."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 
-# Of the synthetic gradients: the figures of graph/quality.py, in its order.
+# The figures of graph/quality.py, in its order.
 QUALITY = (
     "pooled_cosine_1",
     "pooled_cosine_2",
@@ -22,13 +23,13 @@ QUALITY = (
 
 
 class History(NamedTuple):
-    """How the epochs went, so far.
+    """The epochs so far.
 
     Attributes:
         costs: per epoch, the sum over the training images, [epochs].
         quality: of the synthetic gradients after each epoch, [epochs, `QUALITY`]; empty if there
             are none.
-        seconds: how long training took, and nothing else.
+        seconds: of training alone.
     """
 
     costs: Sequence[float] = ()
@@ -37,11 +38,11 @@ class History(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where a run starts, or goes on.
+    """The state that a run starts from.
 
     Attributes:
         history: of the epochs so far.
-        variables: the prefix of the files that hold the variables, or None before the first epoch.
+        variables: the prefix of the checkpoint's files, or None before the first epoch.
     """
 
     history: History
@@ -52,12 +53,12 @@ START = State(History(), None)
 
 
 class Outcome(NamedTuple):
-    """What a run found.
+    """The outcome of a run.
 
     Attributes:
         history: of its epochs.
-        test: for each test image p, the probability that its label is 1, [n].
-        held_out: p for each held-out image, [n].
+        test: p, the probability that the label is 1, of each test image, [n].
+        held_out: p of each held-out image, [n].
     """
 
     history: History
@@ -75,7 +76,7 @@ class NotFiniteError(UserError):
 
 
 def check_finite(settings: Settings, epoch: int, cost: float) -> None:
-    """Raises a `NotFiniteError` with the epoch and the rates if the cost is not a finite number."""
+    """Raises a `NotFiniteError` if the cost is not a finite number."""
     if not math.isfinite(cost):
         names = ["lr_auto"] if settings.mode == "auto" else ["lr_x", "lr_rec", "lr_sg"]
         rates = " ".join(f"--{name}={getattr(settings, name):g}" for name in names)

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains."""
+"""The progress of a run on the terminal."""
 
 import sys
 from types import TracebackType
@@ -12,7 +12,7 @@ class Progress:
     """A bar on a terminal, a line every ten epochs elsewhere."""
 
     def __init__(self, epochs: int, done: int = 0) -> None:
-        """Shows the progress of so many epochs, of which some are done."""
+        """Begins, with `done` of the epochs done."""
         self._epochs = epochs
         self._bar = tqdm(
             total=epochs, initial=done, unit="epoch", disable=not sys.stderr.isatty(), leave=False
@@ -30,7 +30,7 @@ class Progress:
         self._bar.close()
 
     def __call__(self, epoch: int, cost: float) -> None:
-        """Shows that an epoch, counted from 1, has ended, and its cost."""
+        """Shows the epoch, counted from 1, and its cost."""
         if not self._bar.disable:
             self._bar.set_postfix_str(f"cost {cost:.3f}", refresh=False)
             self._bar.update()

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow.compat.v1 as tf
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 from experiment.training.build import Graph, build, compiled
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
@@ -18,36 +19,27 @@ from graph.weights import draw
 
 
 class Running(NamedTuple):
-    """A graph that is being trained, for those who observe it between two epochs.
-
-    Attributes:
-        graph: that is trained.
-        session: of the graph.
-    """
+    """A graph between two epochs, and its Session."""
 
     graph: Graph
     session: tf.Session
 
     def weights(self) -> dict[str, npt.NDArray[np.floating]]:
-        """Their values, by their names."""
+        """The weights by name."""
         values: dict[str, npt.NDArray[np.floating]] = self.session.run(self.graph.weights._asdict())
         return values
 
     def quality(self) -> Quality | None:
-        """That of the synthetic gradients at this moment, or None if there are none."""
+        """The quality of the synthetic gradients now, or None if there are none."""
         return quality(self.session, self.graph) if self.graph.quality is not None else None
 
     def save(self, prefix: str) -> None:
-        """Writes the weights to files that begin with `prefix`, and nothing that names a path.
-
-        Raises:
-            OSError: they cannot be written.
-        """
+        """Writes the weights to files that begin with `prefix`. Raises OSErrors."""
         saver = self.graph.saver
         try:
             saver.save(self.session, prefix, write_meta_graph=False, write_state=False)
         except tf.errors.OpError as error:
-            # The message is of many lines; in one of them the system's own follows the path.
+            # The system's message follows the path in one of the message's lines.
             reason = error.message.partition("; ")[2].partition("\n")[0]
             raise OSError(0, reason) from None
 
@@ -67,15 +59,12 @@ def run(
     Args:
         settings: of the run.
         split: the images.
-        start: where it starts.
+        start: the first epoch, or a checkpoint.
         observe: called before the first epoch and after each, with the history so far.
         threads: inside an operation.
 
-    Returns:
-        The outcome.
-
     Raises:
-        UserError: the cost of an epoch is not finite, or the run cannot start there.
+        UserError: the cost of an epoch is not finite, or the checkpoint is damaged.
     """
     graph = build(settings)
     with open_session(graph, threads) as session:
@@ -98,27 +87,26 @@ def run(
 
 
 def threads_for(settings: Settings) -> int:
-    """Inside an operation, for a run that has the machine to itself.
+    """Threads inside an operation, for a run that has the machine to itself.
 
-    Where XLA compiles an epoch, two share its products and updates, and change none of its costs
-    and predictions. In other loops, where two operations run at a time, they cost more than they
-    save.
+    Two threads share the products of an epoch that XLA compiles, and change no cost or prediction.
+    Other loops already run two operations at a time.
     """
     return 2 if compiled(settings) else 1
 
 
 def open_session(graph: Graph, threads: int = 1) -> tf.Session:
-    """A Session whose numbers are rounded alike everywhere.
+    """A Session on the CPU.
 
-    That takes a kind of processor and the number of threads inside an operation; between operations
-    any number gives the same result.
+    Rounding depends on the processor and the threads inside an operation, and not on the threads
+    between operations.
     """
     config = tf.ConfigProto(intra_op_parallelism_threads=threads, device_count={"GPU": 0})
     return tf.Session(graph=graph.graph, config=config)
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:
-    """Gives the variables their initial values, and the graph its training images."""
+    """Initializes the weights and the training images."""
     values = {graph.images.initial_value: train.x, graph.labels.initial_value: train.y[:, None]}
     if settings.init == "portable":
         variables = graph.weights._asdict()
@@ -133,22 +121,18 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
 
 
 def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
-    """Gives the variables the values that `Running.save` wrote.
-
-    Raises:
-        UserError: the files are of other variables, or damaged.
-    """
+    """Restores the weights that `Running.save` wrote. Raises a UserError if that fails."""
     try:
         graph.saver.restore(session, str(prefix))
     except (tf.errors.OpError, ValueError):
         raise UserError(
-            f"{prefix.parent} holds other variables than this run has, or damaged ones: add "
+            f"{prefix.parent} has other variables than this run, or damaged ones: add "
             "--noresume to drop it"
         ) from None
 
 
 def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
-    """One training step an image, in order; the sum of the costs."""
+    """One training step per image, in order; returns the sum of the costs."""
     if graph.epoch is None:
         costs = [
             session.run([graph.cost, graph.train], {graph.x: x[np.newaxis], graph.y: [[y]]})[0]
@@ -160,22 +144,14 @@ def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
 
 
 def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
-    """p for each image in turn, [n]; the hidden states go on from image to image."""
+    """p of each image in turn, [n]; the hidden states go on from image to image."""
     p: npt.NDArray[np.float32] = session.run(graph.predictions, {graph.new_images: images.x})
     return p
 
 
 def quality(session: tf.Session, graph: Graph) -> Quality:
-    """The quality of the synthetic gradients at this moment.
+    """The quality of the synthetic gradients over all training images, with the present weights.
 
-    After an epoch, that is the epoch's figure. All images are looked at with the same weights, and
-    neither weights nor hidden states change.
-
-    Args:
-        session: of the graph.
-        graph: of manual mode with synthetic gradients.
-
-    Returns:
-        Floats, of all training images.
+    Six significant digits, because the last ones depend on the processor.
     """
-    return Quality(*map(float, session.run(graph.quality)))
+    return Quality(*(float(f"{figure:.6g}") for figure in session.run(graph.quality)))

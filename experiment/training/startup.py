@@ -1,4 +1,4 @@
-"""What has to be done before NumPy, Matplotlib and TensorFlow are imported, and how they are."""
+"""Settings that have to be made before NumPy, Matplotlib and TensorFlow are imported."""
 
 import logging
 import os
@@ -7,41 +7,41 @@ import tempfile
 
 
 def fix_rounding() -> None:
-    """Makes the same flags give the same bytes; to be called before NumPy is imported."""
-    # NumPy's own threads would sum up in another order.
+    """Makes the same flags give the same bytes. To be called before NumPy is imported."""
+    # NumPy's threads would add in another order.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     # TensorFlow without oneDNN rounds alike in every loop, and more as TensorFlow 1.5 did.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    # Each Session has threads of its own, as many as it asks for. By default the first that needs
-    # any, be it the compiler, makes those of the whole process.
+    # Each Session gets the threads that it asks for. By default the first user of threads decides
+    # for the whole process, and that may be the compiler.
     os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
 
 
 def silence_matplotlib() -> None:
-    """Makes Matplotlib say nothing where it cannot write to the home folder; it draws the same.
+    """Silences Matplotlib's warning about a home folder that cannot be written.
 
-    To be called before it is imported.
+    To be called before Matplotlib is imported.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow, CPU only, silently; what it said is shown if the import fails.
+    """Imports TensorFlow silently; shows its messages if the import fails.
 
-    Some messages are written by the C++ runtime before its own log level is in force, so standard
-    error itself is turned aside while the import runs. The level then holds for the rest.
+    The C++ runtime writes messages before its log level is in force, so standard error is
+    redirected during the import.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             import tensorflow.compat.v1 as tf
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
             if isinstance(sys.exc_info()[1], Exception):
-                said.seek(0)
-                sys.stderr.write(said.read().decode(errors="replace"))
+                messages.seek(0)
+                sys.stderr.write(messages.read().decode(errors="replace"))
     tf.logging.set_verbosity(tf.logging.ERROR)

@@ -1,0 +1,1 @@
+"""The notebook as one file."""
