@@ -26,7 +26,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --only-binary :all:
 UV_LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-.PHONY: reproduce test test-all lint results studies bench notebook tensorboard colab outputs \
+.PHONY: reproduce test test-slow test-all lint results studies bench notebook tensorboard colab outputs \
 	failures mutants audit traces setup setup-lab setup-dev lock
 
 reproduce: setup
@@ -39,8 +39,10 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 test: setup-dev
 	$(PYTEST) -m "not slow"
 
-test-all: setup-dev
-	$(PYTEST)
+test-slow: setup-dev
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: setup-dev
 	$(BIN)/ruff check

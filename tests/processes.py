@@ -15,11 +15,15 @@ from experiment.settings import PROJECT
 REPRODUCE = str(PROJECT / "reproduce.py")
 
 
-def run(*arguments, folder="/", project=PROJECT, **environment):
-    """Runs reproduce.py to its end, by default from a folder that is not the project's."""
+def run(*arguments, folder="/", project=PROJECT, without=(), **environment):
+    """Runs reproduce.py to its end, by default from a folder that is not the project's.
+
+    `without` names variables that the environment loses.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in without}
     return subprocess.run(
         [sys.executable, project / "reproduce.py", *map(str, arguments)],
-        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True,
+        cwd=folder, env={**inherited, **environment}, capture_output=True, text=True,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ PACKED = (
     "presets/**/*.flags",
     "presets/**/*.toml",
     "results/bench.json",
-    "results/faults.md",
+    "results/failures.md",
     "results/timeline.csv",
     "results/timeline.md",
     "results/studies/*/runs.jsonl",

@@ -58,6 +58,29 @@ def compiled(settings: Settings) -> bool:
     return rewritten and settings.engine != "feed"
 
 
+def step_of(settings: Settings) -> Step:
+    """The training step of these settings."""
+    return Step(
+        settings.mode,
+        settings.wiring,
+        settings.decoupled,
+        ascend=settings.synthetic_step == "ascend",
+        rates=Rates(settings.lr_x, settings.lr_rec, settings.lr_sg),
+        lr_auto=settings.lr_auto,
+    )
+
+
+def declare(
+    settings: Settings, width: int, dtype: tf.DType
+) -> tuple[Weights, tuple[Module, Module]]:
+    """Declares the variables, and makes modules of two of them."""
+    label = settings.label_scale if settings.condition_on_label else 0.0
+    alone = settings.label_alone
+    sg_rows = (0 if alone else width) + (2 if label else 0)
+    weights = declare_weights(width, dtype, sg_rows)
+    return weights, (Module(weights.w_sg_1, label, alone), Module(weights.w_sg_2, label, alone))
+
+
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
     """Builds the static graph: weights, structure, cost and training.
 
@@ -66,22 +89,11 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         width: pixels per image.
         dtype: float64 is for checks of the arithmetic.
     """
-    label = settings.label_scale if settings.condition_on_label else 0.0
-    alone = settings.label_alone
-    step = Step(
-        settings.mode,
-        settings.wiring,
-        settings.decoupled,
-        ascend=settings.synthetic_step == "ascend",
-        rates=Rates(settings.lr_x, settings.lr_rec, settings.lr_sg),
-        lr_auto=settings.lr_auto,
-    )
+    step = step_of(settings)
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
-        sg_rows = (0 if alone else width) + (2 if label else 0)
-        weights = declare_weights(width, dtype, sg_rows)
-        modules = Module(weights.w_sg_1, label, alone), Module(weights.w_sg_2, label, alone)
+        weights, modules = declare(settings, width, dtype)
         with tf.name_scope("data"):
             x = tf.placeholder(dtype, [1, width], name="x")
             y = tf.placeholder(dtype, [1, 1], name="y")
@@ -105,7 +117,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     step.rates,
                     published=settings.wiring == "published",
                     ascend=step.ascend,
-                    label=label,
+                    label=modules[0].label,
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")

@@ -1,4 +1,4 @@
-"""Whole runs of the command beside NumPy programs, and beside each other, on the real data."""
+"""Whole runs of the command against NumPy programs, and against each other, on the real data."""
 
 import csv
 import hashlib
@@ -7,34 +7,36 @@ import json
 from pathlib import Path
 
 import numpy as np
-import oracle
 import pytest
-from conftest import PROJECT, read_costs, read_predictions
 
-from experiment.settings import Settings
+from experiment.settings import PROJECT, Settings
 from graph.weights import portable_draw
 from numpy_version import decoupled_rnn
+from tests import processes
+from tests.reference import numpy_steps
+from tests.reference.result_files import read_costs, read_predictions
 
-RECORDED = PROJECT / "tests" / "recorded"
+pytestmark = pytest.mark.slow
+RECORDED = PROJECT / "tests" / "reference" / "recorded"
 
 
 def computed_once(program, settings, split):
-    """What a program gives, in float64; computed once for its code, its settings and its data."""
+    """Costs and predictions in float64, computed once for a program, its settings and data."""
     draw = portable_draw(settings.seed)
     digest = hashlib.sha256(repr((program.__name__, settings.numeric())).encode())
-    for module in (oracle, decoupled_rnn):
+    for module in (numpy_steps, decoupled_rnn):
         digest.update(Path(module.__file__).read_bytes())
     digest.update(inspect.getsource(program).encode())
     for values in (*draw, *split.test, *split.train, *split.held_out):
         digest.update(values.tobytes())
     path = RECORDED / f"{settings.name}.npz"
     if path.exists() and np.load(path)["digest"] == digest.hexdigest():
-        found = np.load(path)
+        content = np.load(path)
     else:
         costs, predictions = program(settings, split)
-        found = {"costs": costs, **predictions}
-        np.savez_compressed(path, digest=digest.hexdigest(), **found)
-    return found["costs"], {name: found[name] for name in ("test", "held_out")}
+        content = {"costs": costs, **predictions}
+        np.savez_compressed(path, digest=digest.hexdigest(), **content)
+    return content["costs"], {name: content[name] for name in ("test", "held_out")}
 
 
 def run_numpy(settings, split):
@@ -42,21 +44,22 @@ def run_numpy(settings, split):
     draw = portable_draw(settings.seed)._asdict()
     w = {name: value.astype(np.float64) for name, value in draw.items()}
     costs = [
-        sum(oracle.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
+        sum(numpy_steps.step(settings, x, y, w) for x, y in zip(*split.train, strict=True))
         for _ in range(settings.epochs)
     ]
     return costs, {
-        name: oracle.predict(settings, getattr(split, name).x, w) for name in ("test", "held_out")
+        name: numpy_steps.predict(settings, getattr(split, name).x, w)
+        for name in ("test", "held_out")
     }
 
 
 @pytest.mark.parametrize(
     ("mode", "engine"), [("manual", "stepwise"), ("manual", "delayed"), ("auto", "stepwise")]
 )
-def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
+def test_other_settings_follow_numpy(mode, engine, tmp_path, split):
     rates = {"auto": {"lr_auto": 0.05}, "manual": {"lr_x": 0.01, "lr_rec": 1e-4, "lr_sg": 1e-3}}
     settings = Settings(mode=mode, epochs=3, seed=7, **rates[mode])
-    result = reproduce(
+    result = processes.run(
         f"--mode={mode}", f"--engine={engine}", "--seed=7", "--epochs=3",
         f"--results_dir={tmp_path}", *(f"--{name}={rate}" for name, rate in rates[mode].items()),
     )  # fmt: skip
@@ -73,8 +76,8 @@ def test_other_settings_follow_numpy(mode, engine, reproduce, tmp_path, split):
 
 
 @pytest.mark.parametrize("rate", ["--lr_sg=3e38", "--lr_sg=1e30"])
-def test_numpy_s_cost_that_is_not_finite_gets_one_line(rate, reproduce, tmp_path):
-    result = reproduce("--mode=numpy", rate, "--epochs=2", f"--results_dir={tmp_path}")
+def test_numpy_s_cost_that_is_not_finite_gets_one_line(rate, tmp_path):
+    result = processes.run("--mode=numpy", rate, "--epochs=2", f"--results_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "the cost of epoch 1 is nan" in line
@@ -117,9 +120,9 @@ def ordered_by_numpy(split):
     ],
 )
 def test_ordered_follows_numpy_and_tells_zeros_from_ones(
-    mode, engine, test_correct, held_out, reproduce, tmp_path, ordered_by_numpy
+    mode, engine, test_correct, held_out, tmp_path, ordered_by_numpy
 ):
-    result = reproduce(
+    result = processes.run(
         f"--mode={mode}", f"--engine={engine}", "--wiring=ordered", f"--results_dir={tmp_path}"
     )
     assert result.returncode == 0, result.stderr
@@ -136,10 +139,10 @@ def test_ordered_follows_numpy_and_tells_zeros_from_ones(
     assert metrics["held_out_accuracy"] >= held_out
 
 
-def test_back_propagation_by_hand_is_automatic_differentiation(reproduce, tmp_path):
+def test_back_propagation_by_hand_is_automatic_differentiation(tmp_path):
     common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}")
     for own in ("--mode=auto --lr_auto=0.01", "--decoupled=none --lr_x=0.01 --lr_rec=0.01"):
-        assert reproduce(*common, *own.split()).returncode == 0
+        assert processes.run(*common, *own.split()).returncode == 0
     auto, true = (
         read_costs(tmp_path / name)
         for name in ("connected-auto", "connected-manual-decoupled-none")
@@ -148,10 +151,10 @@ def test_back_propagation_by_hand_is_automatic_differentiation(reproduce, tmp_pa
     np.testing.assert_allclose(true, auto, rtol=1e-4)
 
 
-def test_connected_is_ordered_in_manual_mode(reproduce, tmp_path):
+def test_connected_is_ordered_in_manual_mode(tmp_path):
     for wiring in ("ordered", "connected"):
         arguments = (f"--wiring={wiring}", "--epochs=5", "--lr_rec=1e-5", "--digits=3,8")
-        assert reproduce(*arguments, f"--results_dir={tmp_path}").returncode == 0
+        assert processes.run(*arguments, f"--results_dir={tmp_path}").returncode == 0
     ordered, connected = (tmp_path / f"{wiring}-manual" for wiring in ("ordered", "connected"))
     np.testing.assert_allclose(read_costs(ordered), read_costs(connected), rtol=1e-5)
     assert json.loads((ordered / "metrics.json").read_text())["digits"] == ["3", "8"]
@@ -167,15 +170,13 @@ def test_connected_is_ordered_in_manual_mode(reproduce, tmp_path):
         ("stepwise", "2", {"condition_on_label": True, "label_scale": 4.0}, 786),
     ],
 )
-def test_modules_and_combinations_follow_numpy(
-    engine, decoupled, label, rows, reproduce, tmp_path, split
-):
+def test_modules_and_combinations_follow_numpy(engine, decoupled, label, rows, tmp_path, split):
     settings = Settings(
         wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4, decoupled=decoupled, **label
     )
     own = [f"--{name}={value}" for name, value in label.items()]
     flags = "--wiring=ordered --epochs=2 --train_images=10 --lr_rec=1e-4"
-    result = reproduce(
+    result = processes.run(
         *flags.split(), f"--engine={engine}", f"--decoupled={decoupled}", *own,
         f"--results_dir={tmp_path}",
     )  # fmt: skip
@@ -195,15 +196,15 @@ def test_modules_and_combinations_follow_numpy(
         figures = [list(map(float, row.values())) for row in csv.DictReader(file)]
     costs = []
     for epoch in (1, 2):
-        costs.append(sum(oracle.step(settings, x, y, w) for x, y in zip(*train, strict=True)))
-        expected = [epoch, *oracle.quality(settings, *train, w)]
+        costs.append(sum(numpy_steps.step(settings, x, y, w) for x, y in zip(*train, strict=True)))
+        expected = [epoch, *numpy_steps.quality(settings, *train, w)]
         np.testing.assert_allclose(figures[epoch - 1], expected, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4)
 
 
-def test_the_numpy_post_is_followed(reproduce, tmp_path):
+def test_the_numpy_post_is_followed(tmp_path):
     recorded = json.loads((PROJECT / "traces" / "numpy-post.json").read_text())
-    result = reproduce("--mode=numpy", f"--results_dir={tmp_path}", PYTHONPROFILEIMPORTTIME="1")
+    result = processes.run("--mode=numpy", f"--results_dir={tmp_path}", PYTHONPROFILEIMPORTTIME="1")
     assert result.returncode == 0, result.stderr
     assert "tensorflow" not in result.stderr
     folder = tmp_path / "numpy-inner"
@@ -215,8 +216,8 @@ def test_the_numpy_post_is_followed(reproduce, tmp_path):
     assert metrics["held_out_accuracy"] == pytest.approx(0.810, abs=5e-4)
 
 
-def test_the_numpy_post_without_its_fault(reproduce, tmp_path):
-    result = reproduce("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
+def test_the_numpy_post_without_its_fault(tmp_path):
+    result = processes.run("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "numpy-outer" / "metrics.json").read_text())
     # The figures of docs/experiment.md §7.

@@ -1,6 +1,6 @@
-"""The same flags give the same bytes, whatever is around the command.
+"""The same flags give the same bytes, whatever the environment of the command.
 
-Threads are in test_reproduce.py, kills and resumptions in test_nothing_lost.py.
+Threads are in test_recorded_runs.py, kills and resumptions in test_interruptions.py.
 """
 
 import contextlib
@@ -10,8 +10,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PROJECT
 
+from experiment.settings import PROJECT
+from tests import processes
+from tests.reference.result_files import contents
+
+pytestmark = pytest.mark.slow
 FLAGS = ("--epochs=3", "--train_images=20", "--test_images=5")
 ENVIRONMENTS = {
     "hash seed at random": {"PYTHONHASHSEED": "random"},
@@ -22,22 +26,19 @@ ENVIRONMENTS = {
     # Where nobody can make one, not even root.
     "no home": {"HOME": "/proc/nowhere"},
 }
-# What else says where a program may keep what it likes.
+# Variables that name folders for caches.
 CACHES = ("MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 
 
 def files(folder, *flags, project=PROJECT, **environment):
-    """What a run writes, by name, but for timing.json; it says nothing but its results."""
-    kept = {name: value for name, value in os.environ.items() if name not in CACHES}
-    result = subprocess.run(
-        [sys.executable, project / "reproduce.py", *FLAGS, *flags, "--results_dir=results"],
-        cwd=folder, env={**kept, **environment}, capture_output=True, text=True,
+    """The files of a run by name, without timing.json; it prints nothing on stderr."""
+    result = processes.run(
+        *FLAGS, *flags, "--results_dir=results", folder=folder, project=project,
+        without=CACHES, **environment,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, "")
     (of_run,) = (folder / "results").iterdir()
-    found = {path.name: path.read_bytes() for path in of_run.iterdir()}
-    del found["timing.json"]
-    return found
+    return contents(of_run)
 
 
 def differing(one, other):

@@ -1,4 +1,4 @@
-"""The eight faults of the post's program (docs/experiment.md §6), shown, and mended where they are.
+"""The eight faults of the post's program (docs/experiment.md §6), and their fixes.
 
 The small networks are in float64, so that nothing here is a matter of rounding.
 """
@@ -31,7 +31,7 @@ class Run:
             self.session.run(variable.initializer, {variable.initial_value: value})
 
     def predict(self, x):
-        p, _ = self.session.run([self.graph.p, self.graph.feed_forward], {self.graph.x: [x]})
+        p, _ = self.session.run([self.graph.p, self.graph.forward], {self.graph.x: [x]})
         return p[0, 0]
 
     def train(self, x, y):
@@ -142,7 +142,7 @@ def test_fault_5_a_seed_set_before_the_graph_is_made_seeds_nothing():
 
     assert np.any(draws(seed_inside=False) != draws(seed_inside=False))
     assert np.all(draws(seed_inside=True) == draws(seed_inside=True))
-    # Mended: tests/graph/test_weights.py, test_tensorflow_s_draw_obeys_the_seed.
+    # Fixed: tests/graph/test_weights.py, test_tensorflow_s_draw_obeys_the_seed.
 
 
 def test_fault_6_of_two_updates_one_may_be_lost(images):
@@ -154,7 +154,7 @@ def test_fault_6_of_two_updates_one_may_be_lost(images):
         tf_session.run(w.initializer)
         tf_session.run(updates)
         assert tf_session.run(w) in (1.0, 2.0)
-    # Mended: both updates count. With ĝ₁ = 0 only time box 2's is left, and the two add up.
+    # Fixed: both updates count. With ĝ₁ = 0 only time box 2's is left, and the two add up.
     x = images[0]
 
     def change(*zeros):
@@ -184,6 +184,6 @@ def test_fault_8_twenty_images_cannot_tell_60_percent_from_80():
     assert low < 0.5 < 0.6 < high
     low_16, _ = wilson_interval(16, 20)
     assert low_16 < high
-    # Mended: the 1,995 images that the post never looks at can.
+    # Fixed: the 1,995 images that the post never looks at can.
     low, high = wilson_interval(round(0.6 * 1995), 1995)
     assert high - low < 0.05

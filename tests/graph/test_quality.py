@@ -3,27 +3,31 @@
 import dataclasses
 
 import numpy as np
-import oracle
 import pytest
 import tensorflow.compat.v1 as tf
-from cases import CASES, WIDTH, initial_values, initialize
-from ordering import READS, accesses
 
 from experiment.training.build import build
 from graph import network
 from graph.modules import Module
 from graph.quality import cosine, quality, relative_error, synthetic_and_true
 from graph.weights import declare_weights
+from tests.reference import numpy_steps
+from tests.reference.access_order import READS, accesses
+from tests.reference.step_cases import (
+    CASES,
+    GENTLE_RATES,
+    WIDTH,
+    initial_values,
+    initialize,
+    small_graph,
+)
 
 TOTAL = 6
 SYNTHETIC = {
-    # Gentle enough that the true gradients do not vanish.
-    name: dataclasses.replace(settings, train_images=TOTAL, lr_x=0.07, lr_rec=0.03, lr_sg=0.05)
+    name: dataclasses.replace(settings, engine="feed", train_images=TOTAL, **GENTLE_RATES)
     for name, settings in CASES.items()
     if settings.mode == "manual" and settings.decoupled != "none"
 }
-
-
 POST = SYNTHETIC["published-manual"]
 
 
@@ -43,13 +47,14 @@ def test_quality_equals_numpy_in_every_wiring(settings):
     values, images, labels = small_network(1, graph)
     with tf.Session(graph=graph.graph) as session:
         initialize(session, graph, values, images, labels)
-        # Then the hidden states are not those of the start, and the weights have changed.
-        session.run(graph.epoch)
+        # So that hidden states and weights are not those of the start.
+        for x, y in zip(images, labels, strict=True):
+            session.run(graph.train, {graph.x: [x], graph.y: [y]})
         w = session.run(graph.weights._asdict())
         actual = session.run(graph.quality)
         for name, value in session.run(graph.weights._asdict()).items():
             np.testing.assert_array_equal(value, w[name], err_msg=name)
-    expected = oracle.quality(settings, images, labels[:, 0], w)
+    expected = numpy_steps.quality(settings, images, labels[:, 0], w)
     np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -88,7 +93,7 @@ def test_nothing_is_written():
 
 def test_where_there_are_no_synthetic_gradients_there_is_no_quality():
     for name, settings in CASES.items():
-        assert (build(settings, WIDTH).quality is None) == (name not in SYNTHETIC)
+        assert (small_graph(settings).quality is None) == (name not in SYNTHETIC)
 
 
 def evaluate(tensor):

@@ -2,16 +2,16 @@
 
 import json
 
-import kernel
 import numpy as np
 import pytest
-from conftest import PROJECT
-from kernel import printed
 
 from experiment.report.readme import NOTEBOOK
-from experiment.settings import Settings
+from experiment.settings import PROJECT, Settings
 from experiment.training import mnist
+from tests import run_notebook
+from tests.run_notebook import printed
 
+pytestmark = pytest.mark.slow
 PATH = PROJECT / "notebooks" / "aloni.ipynb"
 STEPS = 60
 # Of weights and biases, for manual and auto. By hand Aloni takes the mean for the biases, of ten
@@ -24,9 +24,8 @@ LAST_CELL = """
 import json
 
 sys.path.append(str(root / "tests" / "graph"))
-from ordering import unordered
-
-from experiment.evaluation.timeline import executed
+from experiment.evaluation.dependencies import executed
+from tests.reference.access_order import unordered
 
 trained = {name: [each.weights._asdict() for each in pair] for name, pair in networks.items()}
 feed = {pixels: images[batches[-1]], answers: labels[batches[-1]]}
@@ -92,7 +91,7 @@ def data():
 @pytest.fixture(scope="module")
 def executed():
     """The notebook after a few steps, and what it found."""
-    notebook = kernel.executed(PATH, f"STEPS = {STEPS}", LAST_CELL)
+    notebook = run_notebook.executed(PATH, f"STEPS = {STEPS}", LAST_CELL)
     return notebook, json.loads(printed(notebook, "last"))
 
 
@@ -144,7 +143,7 @@ def test_reads_come_before_writes(executed):
 
 
 def test_what_is_committed_is_the_whole_run(data):
-    notebook = kernel.read(PATH)
+    notebook = run_notebook.read(PATH)
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == [*range(1, len(counts) + 1)]
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -171,7 +170,8 @@ def test_what_is_committed_is_the_whole_run(data):
 
 def test_both_notebooks_begin_alike():
     first, other = (
-        {cell.id: cell.source for cell in kernel.read(path).cells} for path in (PATH, NOTEBOOK)
+        {cell.id: cell.source for cell in run_notebook.read(path).cells}
+        for path in (PATH, NOTEBOOK)
     )
     for name in ("setup", "quiet"):
         assert first[name] == other[name]

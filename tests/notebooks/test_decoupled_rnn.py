@@ -5,19 +5,19 @@ And what holds of every notebook.
 
 import json
 
-import kernel
 import numpy as np
-import oracle
 import pytest
-from conftest import PROJECT
-from kernel import printed, read
 from nbclient.exceptions import CellExecutionError
 
 from experiment.report.readme import NOTEBOOKS
-from experiment.settings import Settings
+from experiment.settings import PROJECT, Settings
 from experiment.training import mnist
 from graph.weights import portable_draw
+from tests import run_notebook
+from tests.reference import numpy_steps
+from tests.run_notebook import printed, read
 
+pytestmark = pytest.mark.slow
 PATH = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
 EPOCHS = 2
 # What the controls do, with what they draw noted instead.
@@ -48,7 +48,7 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 @pytest.fixture(scope="module")
 def executed():
     """The notebook after a run with few epochs, and what it found."""
-    notebook = kernel.executed(PATH, f"EPOCHS = {EPOCHS}", LAST_CELL)
+    notebook = run_notebook.executed(PATH, f"EPOCHS = {EPOCHS}", LAST_CELL)
     return notebook, json.loads(printed(notebook, "last"))
 
 
@@ -61,7 +61,7 @@ def manual_by_numpy(split):
     before = {name: value.copy() for name, value in w.items()}
     for _ in range(EPOCHS):
         for x, y in zip(*split.train, strict=True):
-            oracle.step(settings, x, y, w)
+            numpy_steps.step(settings, x, y, w)
     return before, w
 
 
@@ -81,7 +81,7 @@ def test_the_answers_and_labels_are_those_of_numpy(executed, manual_by_numpy, sp
     _, w = manual_by_numpy
     w = {name: value.copy() for name, value in w.items()}
     images = np.concatenate([split.test.x, split.held_out.x])
-    said = np.rint(oracle.predict(Settings(), images, w))
+    said = np.rint(numpy_steps.predict(Settings(), images, w))
     labels = np.concatenate([split.test.y, split.held_out.y])
     total = len(split.test.y)
     own, before = found["shares"]["published manual"]
@@ -103,7 +103,7 @@ def test_the_cosines_are_those_of_numpy(executed, manual_by_numpy, split):
     _, found = executed
     assert len(found["quality"]) == EPOCHS + 1
     for w, quality in zip(manual_by_numpy, found["quality"][::EPOCHS], strict=True):
-        expected = oracle.quality(Settings(), *split.train, w)
+        expected = numpy_steps.quality(Settings(), *split.train, w)
         assert quality == pytest.approx(expected, rel=1e-3, abs=1e-5)
     learned = found["learning"]
     assert learned["synthetic gradient"][0] == [0, 0, 1, 1, 0, 0]
@@ -121,7 +121,7 @@ def test_the_controls_train(executed):
     assert settings == json.loads(json.dumps(expected))
     w = {name: value.astype(np.float64) for name, value in portable_draw(678)._asdict().items()}
     train = mnist.split(mnist.load(Settings().data_dir), Settings(digits=("3", "8"))).train
-    by_numpy = [oracle.through_time(x, y, w, 0.01, 0.01) for x, y in zip(*train, strict=True)]
+    by_numpy = [numpy_steps.through_time(x, y, w, 0.01, 0.01) for x, y in zip(*train, strict=True)]
     assert costs == pytest.approx([sum(by_numpy)], rel=1e-3)
 
 
@@ -130,7 +130,7 @@ def test_outside_the_project_it_says_where_to_start(path, tmp_path):
     notebook = read(path)
     notebook.cells = notebook.cells[:2]
     with pytest.raises(CellExecutionError, match="Start Jupyter inside the project's folder"):
-        kernel.execute(notebook, tmp_path, timeout=60)
+        run_notebook.execute(notebook, tmp_path, timeout=60)
 
 
 def test_what_is_committed_was_run_from_the_top(recorded, split):
@@ -154,7 +154,7 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
         assert percent == pytest.approx([100 * own, 100 * before], abs=0.15)
 
 
-@pytest.mark.parametrize("name", ["timeline", "faults"])
+@pytest.mark.parametrize("name", ["timeline", "failures"])
 def test_the_tables_that_it_shows_are_those_in_results(name):
     (cell,) = (cell for cell in read(PATH).cells if cell.id == name)
     shown = [

@@ -1,4 +1,4 @@
-"""Finds accesses to variables that a graph leaves unordered.
+"""Pairs of accesses to a variable that a graph leaves unordered.
 
 If every two operations that touch one variable, at least one of them writing, are ordered by the
 graph's edges, the executor has no choice that could change a number.
@@ -17,7 +17,7 @@ WRITES = {
 
 
 def ancestors(operation, known):
-    """The operations that run before this one, in any case."""
+    """The operations that always run before this one; `known` caches them."""
     if operation not in known:
         before = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
         known[operation] = before.union(*(ancestors(parent, known) for parent in before))
@@ -25,24 +25,24 @@ def ancestors(operation, known):
 
 
 def accesses(fetches):
-    """Each variable's handle → the operations that read or write it when these are fetched."""
+    """The operations that read or write each variable when these are fetched, and all ancestors."""
     known = {}
     operations = set().union(*(ancestors(op, known) | {op} for op in fetches))
-    found = {}
+    by_variable = {}
     for op in operations:
         for tensor in op.inputs:
             if tensor.op.type == "VarHandleOp":
                 assert op.type in READS | WRITES, op.type
-                found.setdefault(tensor.op.name, []).append(op)
-    return found, known
+                by_variable.setdefault(tensor.op.name, []).append(op)
+    return by_variable, known
 
 
 def unordered(fetches):
     """Pairs of accesses, at least one a write, of which either may come first."""
-    found, known = accesses(fetches)
+    by_variable, known = accesses(fetches)
     return [
         (one.name, other.name)
-        for operations in found.values()
+        for operations in by_variable.values()
         for one, other in itertools.combinations(operations, 2)
         if {one.type, other.type} & WRITES and one not in known[other] and other not in known[one]
     ]

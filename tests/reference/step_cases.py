@@ -1,11 +1,18 @@
 """Every kind of training step, on a small network."""
 
+import functools
+
+import tensorflow.compat.v1 as tf
+
 from experiment.settings import Settings
+from experiment.training.build import build
 
 WIDTH = 8  # A multiple of the parts that products have in graph/delayed.py.
 # Rates so large that every term of every update shows in the numbers. The optimizer keeps its own
 # in float32, so lr_auto is a number that float32 can hold.
 RATES = {"lr_x": 0.7, "lr_rec": 0.3, "lr_sg": 0.5, "lr_auto": 0.875}
+# Gentle enough that rounding does not grow over many steps.
+GENTLE_RATES = {"lr_x": 0.07, "lr_rec": 0.03, "lr_sg": 0.05, "lr_auto": 0.0625}
 CASES = {
     "-".join(map(str, values.values())): Settings(**values, **RATES)
     for values in (
@@ -40,6 +47,18 @@ CASES = {
         {"wiring": "connected", "mode": "manual", "decoupled": "none"},
     )
 }  # fmt: skip
+
+
+@functools.cache
+def small_graph(settings):
+    """The graph of these settings, in float64."""
+    return build(settings, WIDTH, tf.float64)
+
+
+def session_of(graph, threads=1):
+    """A Session with so many threads between operations."""
+    config = tf.ConfigProto(inter_op_parallelism_threads=threads, use_per_session_threads=True)
+    return tf.Session(graph=graph.graph, config=config)
 
 
 def initial_values(random, graph):

@@ -1,11 +1,10 @@
 import json
 
 import pytest
-from conftest import PROJECT
 
 from experiment.evaluation.claims import NOT_REPRODUCED, REPRODUCED, diff_text, judge, table
 from experiment.report.claims import over_seeds
-from experiment.settings import Settings, changed
+from experiment.settings import PROJECT, Settings, non_default_flags
 from experiment.training.mnist import SHA_256
 
 MANUAL = {
@@ -34,14 +33,14 @@ def test_one_run_judges_its_own_claims():
 
 def test_both_runs_judge_all():
     found = judge(MANUAL, AUTO, {"feed": 17.8, "auto, feed": 0.41})
-    assert found[1].shows == "manual 8 of 20 right, auto 12 of 20 right"
+    assert found[1].evidence == "manual 8 of 20 correct, auto 12 of 20 correct"
     # What docs/experiment.md §5 says of the post's program.
     assert verdicts(found) == [
         REPRODUCED, REPRODUCED, REPRODUCED, REPRODUCED, NOT_REPRODUCED, REPRODUCED,
     ]  # fmt: skip
 
 
-def test_a_run_on_other_data_is_said_to_be_one():
+def test_a_run_on_other_data_is_called_so():
     text = diff_text(Settings(), {**MANUAL, "data_sha_256": {}}, None).splitlines()
     assert text[:5] == [
         "# published-manual: this run against the post", "", "The data are not the post's.", "",
@@ -68,29 +67,29 @@ def test_manual_claims_can_fail():
 def test_the_claims_over_the_seeds_of_the_study():
     folder = PROJECT / "results" / "studies" / "claims"
     runs = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
-    right = {
+    correct = {
         mode: [run["test_correct"] for run in runs if run["experiment"] == f"published-{mode}"]
         for mode in ("manual", "auto")
     }
     study = over_seeds(folder)
-    assert study.seeds == len(right["manual"]) == len(right["auto"]) == 30
-    assert study.shows["C4"].startswith(f"{sum(right['auto']) / 30:.1f} (")
-    better = [manual - auto for manual, auto in zip(*right.values(), strict=True)]
-    assert study.shows["C5"].startswith(f"manual − auto: {sum(better) / 30:.1f} (")
-    assert study.shows["C5"].endswith(f"better with {sum(d > 0 for d in better)} of 30")
+    assert study.seeds == len(correct["manual"]) == len(correct["auto"]) == 30
+    assert study.evidence["C4"].startswith(f"{sum(correct['auto']) / 30:.1f} (")
+    better = [manual - auto for manual, auto in zip(*correct.values(), strict=True)]
+    assert study.evidence["C5"].startswith(f"manual − auto: {sum(better) / 30:.1f} (")
+    assert study.evidence["C5"].endswith(f"better with {sum(d > 0 for d in better)} of 30")
     rows = (PROJECT / "results" / "claims.md").read_text().splitlines()
     assert "over 30 seeds" in rows[0]
     assert [row.split("|")[5].strip() for row in rows[2:]] == [
-        study.shows.get(f"C{number}", "–") for number in range(1, 7)
+        study.evidence.get(f"C{number}", "–") for number in range(1, 7)
     ]
 
 
 def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(tmp_path):
     assert over_seeds(tmp_path) is None
 
-    def line(mode, seed, right):
+    def line(mode, seed, number):
         costs = {"cost_first": 2.0, "cost_last": 1.0 + seed}
-        correct = {"test_correct": right, "test_accuracy": right / 20}
+        correct = {"test_correct": number, "test_accuracy": number / 20}
         return json.dumps({**whole, "mode": mode, "seed": seed, **correct, **costs}) + "\n"
 
     path = PROJECT / "results" / "studies" / "claims" / "runs.jsonl"
@@ -105,8 +104,8 @@ def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(
         {
             "C1": "falls with 1 of 2",
             # By Student's t: of two values the mean ± 12.706 times half their distance.
-            "C2": "manual 11.0 (-1.7 to 23.7), auto 7.5 (1.1 to 13.9) right",
-            "C4": "7.5 (1.1 to 13.9) of 20 right",
+            "C2": "manual 11.0 (-1.7 to 23.7), auto 7.5 (1.1 to 13.9) correct",
+            "C4": "7.5 (1.1 to 13.9) of 20 correct",
             "C5": "manual − auto: 3.5 (-2.9 to 9.9); better with 2 of 2",
         },
     )
@@ -114,8 +113,8 @@ def test_a_study_that_is_not_done_is_compared_on_the_seeds_that_both_modes_have(
     assert over_seeds(tmp_path) is None
 
 
-def test_the_settings_that_are_not_the_post_s_are_told_as_flags():
+def test_settings_that_are_not_the_post_s_become_flags():
     settings = Settings(mode="auto", wiring="ordered", digits=("3", "8"), lr_rec=0.0)
-    for told in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):
-        assert changed(told) == ["--digits=3,8", "--lr_rec=0.0"]
-    assert changed(Settings(mode="auto").numeric()) == []
+    for each in (settings.numeric(), json.loads(json.dumps(settings.numeric()))):
+        assert non_default_flags(each) == ["--digits=3,8", "--lr_rec=0.0"]
+    assert non_default_flags(Settings(mode="auto").numeric()) == []

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 import flags
-from experiment.evaluation import traces
+from experiment.evaluation import recorded_runs
 from experiment.evaluation.metrics import measure
 from experiment.evaluation.run import run
 from experiment.evaluation.statistics import spread, wilson_interval
@@ -74,15 +74,15 @@ def test_measure():
 @pytest.mark.parametrize("official", [True, False])
 def test_only_a_run_on_the_official_data_has_a_recorded_one(official, monkeypatch):
     settings = flags.parse(["reproduce.py", "--mode=numpy"])
-    recorded = traces.find(settings)
+    recorded = recorded_runs.find(settings)
     labels = [np.arange(len(p), dtype=np.uint8) % 2 for p in (recorded.test, recorded.held_out)]
     test, held_out = (Images(np.zeros((len(y), 0), np.float32), y) for y in labels)
     split = Split(test, test, held_out, mnist.SHA_256 if official else SHA_256)
     said = Outcome(History(list(recorded.costs)), recorded.test, recorded.held_out)
     monkeypatch.setattr(numpy_session, "run", lambda *_: said)
-    outcome, measured, trace = run(settings, split)
+    outcome, measured, recorded_run = run(settings, split)
     assert outcome is said
-    assert (trace is not None) == official
+    assert (recorded_run is not None) == official
     assert (measured["trace_max_relative_cost_difference"] is not None) == official
 
 

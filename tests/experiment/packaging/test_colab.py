@@ -1,10 +1,8 @@
-"""The notebook in one file: run as it is in an empty folder, refused when it is damaged."""
+"""The notebook as one file: its content, its first cell, and what that refuses."""
 
 import ast
 import importlib
 import io
-import json
-import os
 import re
 import subprocess
 import sys
@@ -13,45 +11,13 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
-import kernel
 import nbformat
-import numpy as np
 import pytest
-from conftest import PROJECT
-from IPython.core.inputtransformer2 import TransformerManager
 
-from experiment.report import colab, first_cell
+from experiment.packaging import colab, first_cell
+from experiment.settings import PROJECT
 
-EPOCHS = 2
 TENSORFLOW = metadata.version("tensorflow")
-# What each kernel does before anything else: it refuses to talk to other machines.
-OFFLINE = """
-import sys
-
-def refuse(event, arguments):
-    if event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1"):
-        raise PermissionError(f"no network: {arguments[0]}")
-    if event == "socket.connect" and isinstance(arguments[1], tuple):
-        if arguments[1][0] not in ("127.0.0.1", "::1"):
-            raise PermissionError(f"no network: {arguments[1][0]}")
-
-sys.addaudithook(refuse)
-"""
-LAST_CELL = """
-import json
-import socket
-
-try:
-    socket.create_connection(("192.0.2.1", 80), timeout=1)
-except PermissionError as error:
-    network = str(error)
-files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
-print(json.dumps({
-    "costs": {" ".join(key): run.costs for key, run in runs.items()},
-    "files": {name: file for name, file in files.items() if file},
-    "network": network,
-}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -68,78 +34,8 @@ def source(text):
     return first_code(nbformat.reads(text, as_version=4)).source
 
 
-def offline(folder):
-    """The environment of a kernel that refuses to talk to other machines; it keeps files there."""
-    startup = folder / "profile_default" / "startup"
-    startup.mkdir(parents=True, exist_ok=True)
-    (startup / "offline.py").write_text(OFFLINE)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return environment | {"PIP_NO_INDEX": "1", "IPYTHONDIR": str(folder)}
-
-
 def listing(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-def printed(cell):
-    return "".join(output.text for output in cell.outputs if output.output_type == "stream")
-
-
-@pytest.fixture(scope="module")
-def executed(text, tmp_path_factory):
-    """The file, alone in a folder, run from the top to the bottom; and what came of it."""
-    folder, env = tmp_path_factory.mktemp("empty"), offline(tmp_path_factory.mktemp("offline"))
-    path = folder / colab.FILE.name
-    path.write_text(text)
-    # The one change to it: 100 epochs would take minutes.
-    notebook = kernel.executed(path, f"EPOCHS = {EPOCHS}", LAST_CELL, env=env)
-    return folder, env, notebook, json.loads(printed(notebook.cells[-1]))
-
-
-def test_the_file_alone_runs_from_the_top(executed, recorded):
-    folder, _, notebook, found = executed
-    assert listing(folder) == ["decoupled_rnn", colab.FILE.name]
-    assert found["network"] == "no network: 192.0.2.1"
-    # Nothing was missing, and TensorFlow is the locked one.
-    assert printed(first_code(notebook)) == ""
-    for mode, run in recorded.items():
-        expected = run["cost_per_epoch"][:EPOCHS]
-        np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
-
-
-def test_its_modules_are_those_that_were_unpacked(executed):
-    folder, _, _, found = executed
-    rooms = ("experiment", "graph", "flags")
-    ours = {
-        name: Path(file) for name, file in found["files"].items() if name.split(".")[0] in rooms
-    }
-    assert {"flags", "graph.network", "experiment.training.mnist"} <= ours.keys()
-    assert all(file.is_relative_to(folder / "decoupled_rnn") for file in ours.values())
-
-
-def imported(source):
-    """The first names of the modules that a Python source imports."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (name.name.split(".")[0] for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield node.module.split(".")[0]
-
-
-def test_it_installs_what_it_imports_and_no_more(executed):
-    folder, _, notebook, found = executed
-    root = folder / "decoupled_rnn"
-    sources = [
-        Path(file).read_text()
-        for file in found["files"].values()
-        if Path(file).is_relative_to(root)
-    ]
-    without_magic = TransformerManager().transform_cell
-    sources += [without_magic(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
-    names = {name for each in sources for name in imported(each)} - sys.stdlib_module_names
-    # IPython is what runs it; cycler comes with Matplotlib, which cannot do without.
-    others = names - {"experiment", "graph", "numpy_version", "flags", "IPython", "cycler"}
-    assert others == first_cell.NEEDED.keys()
 
 
 def test_the_first_cell_shows_no_code(text):
@@ -152,34 +48,14 @@ def test_the_first_cell_shows_no_code(text):
 
 def test_what_pip_is_asked_for_is_what_is_locked():
     locked = re.findall(r"(?m)^([\w-]+)==", "".join(
-        (PROJECT / f"requirements{of}.txt").read_text() for of in ("", "-look", "-dev")
+        (PROJECT / f"requirements{of}.txt").read_text() for of in ("", "-lab", "-dev")
     ))  # fmt: skip
     assert set(first_cell.NEEDED.values()) <= set(locked)
 
 
-def test_a_second_kernel_takes_what_is_unpacked(executed):
-    folder, env, notebook, _ = executed
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}
-    again = nbformat.v4.new_notebook(metadata=notebook.metadata)
-    again.cells = [
-        nbformat.v4.new_code_cell(first_code(notebook).source),
-        nbformat.v4.new_code_cell("import reproduce\nprint(reproduce.__file__)"),
-    ]
-    kernel.execute(again, folder, env=env)
-    assert printed(again.cells[0]) == ""
-    assert printed(again.cells[1]) == f"{folder / 'decoupled_rnn' / 'reproduce.py'}\n"
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
-
-
 def test_two_builds_are_the_same_bytes(text):
-    result = subprocess.run(
-        [sys.executable, "-m", "experiment.report.colab"],
-        cwd=PROJECT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert colab.FILE.read_text() == text
-    size = len(text.encode())
-    assert size < 5e6
-    assert result.stdout == f"dist/{colab.FILE.name}: {size / 1e6:.1f} MB\n"
+    assert colab.notebook() == text
+    assert len(text.encode()) < 5e6
 
 
 def test_but_for_its_first_cell_it_is_the_notebook(text):
@@ -206,7 +82,7 @@ def test_the_packed_files_are_those_that_git_has():
         for name in listed
         if Path(name).parts[0] in rooms
         or ("/" not in name and name.endswith(".py"))
-        or name in ("results/bench.json", "results/faults.md")
+        or name in ("results/bench.json", "results/failures.md")
         or re.fullmatch(r"docs/.*\.md", name)
         or re.fullmatch(r"results/(timeline\.(csv|md)|studies/[^/]*/runs\.jsonl)", name)
     ]

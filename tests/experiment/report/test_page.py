@@ -6,11 +6,11 @@ import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import PROJECT
 from playwright.sync_api import sync_playwright
 
 from experiment.evaluation.claims import POST
 from experiment.report import experiments, page, pictures
+from experiment.settings import PROJECT
 
 RESULTS = PROJECT / "results"
 PAGE = RESULTS / "report.html"

@@ -4,7 +4,6 @@ import re
 import subprocess
 
 import pytest
-from conftest import PROJECT
 
 from experiment.report.readme import (
     NOTEBOOK,
@@ -14,6 +13,7 @@ from experiment.report.readme import (
     filled_notebook,
     repository,
 )
+from experiment.settings import PROJECT
 
 TRACKED = subprocess.run(
     ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import PROJECT
 from scipy import stats
 
 from experiment.report import experiments, tables
+from experiment.settings import PROJECT
 
 RUNS = PROJECT / "results" / "studies" / "synthetic" / "runs.jsonl"
 

@@ -1,14 +1,16 @@
-import os
+"""The folder of a run is replaced whole or not at all."""
 
 import pytest
 
-from experiment.settings import UserError
+from experiment.errors import UserError
 from experiment.storage import folder
 from experiment.storage.folder import replacing
 from experiment.storage.interruption import Signals
 
 
 class NoSignals(Signals):
+    """Signals without handlers."""
+
     def __init__(self):
         self.received = None
 
@@ -51,13 +53,13 @@ def test_part_of_a_folder_is_kept(target):
     assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
 
 
-def test_what_is_to_be_kept_may_not_be_there(target):
+def test_a_kept_name_may_be_missing(target):
     replace(target, keep=["something", "kept"])
     assert files(target.parent) == {"run/result": "new", "run/kept/file": "kept"}
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_what_is_kept_is_there_at_any_moment(target, moment, monkeypatch):
+def test_kept_files_are_there_at_any_moment(target, moment, monkeypatch):
     def killed(*arguments, **options):
         raise Killed
 
@@ -125,7 +127,7 @@ def test_the_exchange_is_one_step(tmp_path):
     assert not folder._exchange(tmp_path / "one", tmp_path / "no such folder")
 
 
-def test_what_a_run_left_that_died_is_cleared_away(target):
+def test_the_remains_of_a_run_that_died_are_removed(target):
     # It died between two renamings: the former result has another name, the new one is complete.
     target.rename(target.with_name(".run.old"))
     (target.parent / ".run.new").mkdir()
@@ -147,34 +149,17 @@ def test_a_folder_has_one_owner(target):
     assert files(target.parent) == {"run/result": "new"}
 
 
-@pytest.mark.parametrize("make", ["link", "dangling link", "pipe", "folder"])
-def test_only_a_file_is_a_lock(make, tmp_path):
-    lock, elsewhere = tmp_path / ".run.lock", tmp_path / "elsewhere"
-    if make == "pipe":
-        os.mkfifo(lock)
-    elif make == "folder":
-        lock.mkdir()
-    else:
-        lock.symlink_to(elsewhere)
-        if make == "link":
-            elsewhere.write_text("of someone else")
-    before = files(tmp_path)
-    with pytest.raises(UserError, match=r"\.run\.lock is not the lock of a run: remove it"):
-        replace(tmp_path / "run")
-    assert files(tmp_path) == before
-
-
-def test_what_is_not_of_a_run_is_not_removed(target):
+def test_a_file_that_no_run_writes_is_not_removed(target):
     (target / "notes.md").write_text("mine")
     before = files(target.parent)
-    with pytest.raises(UserError, match=r"notes\.md is not of a run"):
+    with pytest.raises(UserError, match=r"notes\.md is not a file of a run"):
         replace(target)
     assert files(target.parent) == before
 
 
-def test_what_comes_while_a_run_trains_is_not_removed(target):
+def test_a_file_that_comes_while_a_run_trains_is_not_removed(target):
     with (
-        pytest.raises(UserError, match=r"notes\.md is not of a run"),
+        pytest.raises(UserError, match=r"notes\.md is not a file of a run"),
         replacing(target, NoSignals(), KNOWN),
     ):
         (target / "notes.md").write_text("mine")
@@ -182,7 +167,7 @@ def test_what_comes_while_a_run_trains_is_not_removed(target):
     assert files(target)["result"] == "former"
 
 
-def test_what_cannot_be_a_folder(tmp_path):
+def test_a_path_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "one").symlink_to(tmp_path / "other")
     (tmp_path / "other").symlink_to(tmp_path / "one")
     for target in (tmp_path / "one", tmp_path / "one" / "run", tmp_path / ("long" * 100) / "run"):

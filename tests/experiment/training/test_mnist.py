@@ -1,11 +1,11 @@
 import gzip
 import shutil
-import tracemalloc
 
 import numpy as np
 import pytest
 
-from experiment.settings import Settings, UserError
+from experiment.errors import UserError
+from experiment.settings import Settings
 from experiment.training import mnist
 
 DATA = Settings().data_dir
@@ -166,11 +166,11 @@ def test_other_data_have_to_be_allowed(other_data, capsys):
         (mnist.LABELS, idx(3, content=b"\3\0\x0a"), "label 10"),
         (mnist.LABELS, idx(2, content=b"\3\0"), "3 images and 2 labels"),
         (mnist.LABELS, idx(3, 28, 28, content=bytes(3 * 784)), "does not begin"),
-        (mnist.LABELS, idx(0, content=b""), "0 entries"),
+        (mnist.LABELS, idx(0, content=b""), "no entries"),
         (mnist.LABELS, b"\0\0\x08\1\0", "within its header"),
         (mnist.IMAGES, idx(3, 28, 27, content=bytes(3 * 28 * 27)), "does not begin"),
-        (mnist.IMAGES, idx(2**32 - 1, 28, 28, content=bytes(784)), "4294967295 entries"),
-        (mnist.IMAGES, idx(70_000, 28, 28, content=bytes(784)), "less than the 70000"),
+        (mnist.IMAGES, idx(2**32 - 1, 28, 28, content=bytes(784)), "cannot be read"),
+        (mnist.IMAGES, idx(1, 28, 28, content=bytes(784 * 2)), "more or fewer bytes"),
     ],
 )
 def test_other_data_are_checked(other_data, name, content, message):
@@ -180,18 +180,11 @@ def test_other_data_are_checked(other_data, name, content, message):
         mnist.load(folder, allow_other=True)
 
 
-def test_a_bomb_is_not_unpacked(other_data):
+def test_a_file_is_not_read_beyond_a_limit(other_data, monkeypatch):
     folder, _ = other_data
-    with gzip.open(folder / f"{mnist.IMAGES}.gz", "wb") as file:
-        file.write(idx(3, 28, 28, content=b""))
-        for _ in range(500):
-            file.write(bytes(2**20))
-    tracemalloc.start()
-    with pytest.raises(UserError, match="more than the 3 entries"):
+    monkeypatch.setattr(mnist, "SIZE_MAX", 1000)
+    with pytest.raises(UserError, match="has more or fewer bytes than its header says"):
         mnist.load(folder, allow_other=True)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2**20
 
 
 def test_a_digit_of_which_there_is_no_image():

@@ -2,13 +2,13 @@ import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
-import oracle
 import pytest
 
 from experiment.evaluation.run import run
 from experiment.settings import Settings
 from experiment.training import mnist, session
 from experiment.training.build import build
+from tests.reference import numpy_steps
 
 SETTINGS = Settings(
     wiring="connected",
@@ -94,7 +94,7 @@ def test_an_epoch_s_figures_are_those_of_numpy(split):
     # Synthetic gradients that begin at zero point nowhere, and are all wrong.
     assert figures[0] == (0, 0, 1, 1, 0, 0)
     w = {name: value.astype(np.float64) for name, value in weights._asdict().items()}
-    expected = oracle.quality(SETTINGS, *split.train, w)
+    expected = numpy_steps.quality(SETTINGS, *split.train, w)
     np.testing.assert_allclose(figures[-1], expected, rtol=1e-3)
     assert figures[-1].pooled_cosine_1 > 0
     assert figures[-1].pooled_cosine_2 > 0.1

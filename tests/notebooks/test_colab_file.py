@@ -1,0 +1,131 @@
+"""The notebook as one file: run from the top, alone in an empty folder, without network."""
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from experiment.packaging import colab, first_cell
+from tests import run_notebook
+from tests.run_notebook import printed
+
+pytestmark = pytest.mark.slow
+EPOCHS = 2
+# Runs at the start of each kernel: connections to other machines are refused.
+OFFLINE = """
+import sys
+
+def refuse(event, arguments):
+    if event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1"):
+        raise PermissionError(f"no network: {arguments[0]}")
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        if arguments[1][0] not in ("127.0.0.1", "::1"):
+            raise PermissionError(f"no network: {arguments[1][0]}")
+
+sys.addaudithook(refuse)
+"""
+LAST_CELL = """
+import json
+import socket
+
+try:
+    socket.create_connection(("192.0.2.1", 80), timeout=1)
+except PermissionError as error:
+    network = str(error)
+files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+print(json.dumps({
+    "costs": {" ".join(key): run.costs for key, run in runs.items()},
+    "files": {name: file for name, file in files.items() if file},
+    "network": network,
+}))
+"""
+
+
+def first_code(notebook):
+    return next(cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def offline(folder):
+    """The environment of such a kernel, with its files in the folder."""
+    startup = folder / "profile_default" / "startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    (startup / "offline.py").write_text(OFFLINE)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return environment | {"PIP_NO_INDEX": "1", "IPYTHONDIR": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """The folder, its environment, the executed notebook, and the output of the last cell."""
+    folder, env = tmp_path_factory.mktemp("empty"), offline(tmp_path_factory.mktemp("offline"))
+    path = folder / colab.FILE.name
+    path.write_text(colab.notebook())
+    # The one change to it: 100 epochs would take minutes.
+    notebook = run_notebook.executed(path, f"EPOCHS = {EPOCHS}", LAST_CELL, env=env)
+    return folder, env, notebook, json.loads(printed(notebook, "last"))
+
+
+def test_the_file_alone_runs_from_the_top(executed, recorded):
+    folder, _, notebook, found = executed
+    assert {path.name for path in folder.iterdir()} == {"decoupled_rnn", colab.FILE.name}
+    assert found["network"] == "no network: 192.0.2.1"
+    # Nothing was missing, and TensorFlow is the locked one.
+    assert printed(notebook, colab.SETUP) == ""
+    for mode, run in recorded.items():
+        expected = run["cost_per_epoch"][:EPOCHS]
+        np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
+
+
+def test_its_modules_are_those_that_were_unpacked(executed):
+    folder, _, _, found = executed
+    rooms = ("experiment", "graph", "flags")
+    ours = {
+        name: Path(file) for name, file in found["files"].items() if name.split(".")[0] in rooms
+    }
+    assert {"flags", "graph.network", "experiment.training.mnist"} <= ours.keys()
+    assert all(file.is_relative_to(folder / "decoupled_rnn") for file in ours.values())
+
+
+def imported(source):
+    """The first names of the modules that a Python source imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+
+
+def test_it_installs_what_it_imports_and_no_more(executed):
+    folder, _, notebook, found = executed
+    root = folder / "decoupled_rnn"
+    sources = [
+        Path(file).read_text()
+        for file in found["files"].values()
+        if Path(file).is_relative_to(root)
+    ]
+    without_magic = TransformerManager().transform_cell
+    sources += [without_magic(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    names = {name for each in sources for name in imported(each)} - sys.stdlib_module_names
+    # IPython is what runs it; cycler comes with Matplotlib, which cannot do without.
+    others = names - {"experiment", "graph", "numpy_version", "flags", "IPython", "cycler"}
+    assert others == first_cell.NEEDED.keys()
+
+
+def test_a_second_kernel_takes_what_is_unpacked(executed):
+    folder, env, notebook, _ = executed
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")}
+    again = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    again.cells = [
+        nbformat.v4.new_code_cell(first_code(notebook).source, id="first"),
+        nbformat.v4.new_code_cell("import reproduce\nprint(reproduce.__file__)", id="second"),
+    ]
+    run_notebook.execute(again, folder, env=env)
+    assert printed(again, "first") == ""
+    assert printed(again, "second") == f"{folder / 'decoupled_rnn' / 'reproduce.py'}\n"
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
