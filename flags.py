@@ -27,20 +27,24 @@ _HELP = {
         "box 2 and the readout see the hidden states of the image before; ordered: in the order "
         "that the post draws, they see those of this image; connected: ordered, and the hidden "
         "states pass as tensors, so that automatic differentiation sees the time boxes.",
-        "decoupled": "The time boxes that in manual mode learn at once, each from a guess at its "
-        "gradient. none: back-propagation through time, by hand.",
+        "gradient_1": "The gradient that time box 1 learns from in manual mode. synthetic: that of "
+        "its module; true: the one that comes back from time box 2; zero: none; random: the error "
+        "of the readout through fixed random weights.",
+        "gradient_2": "The same for time box 2; true: the one that comes back from the readout. "
+        "With both true, manual mode is back-propagation through time.",
         "synthetic_step": "Whether manual mode adds synthetic gradients to the weights, as the "
-        "post does, or subtracts.",
-        "condition_on_label": "Tell the label to the modules that guess the gradients, as the "
-        "paper's cDNI does.",
-        "label_scale": "How large the label is among what they are told.",
-        "label_alone": "Tell them nothing else: a control.",
+        "post does, or subtracts them.",
+        "module_input": "The input of the modules of synthetic gradients: the time box's state, as "
+        "in the post; the state and the label, as in the paper's cDNI; or the label.",
+        "label_scale": "The scale of the label in that input.",
         "recurrent_update": "In numpy mode, the product that changes w_rec and w_x; inner is the "
         "Numpy post's fault, and the default there.",
         "engine": "How an epoch is run; the numbers are the same but for rounding. feed: a "
         "Session.run per image, as the post does it; stepwise: the same step in a loop in the "
         "graph; delayed: in manual mode, blocks of images whose updates are applied together.",
         "epochs": "Passes over the training images.",
+        "diagnostics": "Compare the gradients of the time boxes with the true ones in every step, "
+        "for quality.csv; needs --engine=stepwise.",
     },
     "data": {
         "digits": "Two sets of digits to tell apart, 0,1 or 01234,56789: those of the first have "
@@ -59,9 +63,11 @@ _HELP = {
     },
     "learning rates (all per image)": {
         "lr_x": "Rate of w_fc in manual mode (the name is the post's).",
-        "lr_rec": "Rate of w_rec and w_x in manual mode; with --decoupled=none, of h_0 too.",
+        "lr_rec": "Rate of w_rec and w_x in manual mode; with --gradient_1=true also of h_0.",
         "lr_sg": "Rate of the synthetic gradients w_sg_1 and w_sg_2 in manual mode.",
         "lr_auto": "Rate of GradientDescentOptimizer in auto mode.",
+        "warm_up": "Take a tenth of lr_rec in the first epoch.",
+        "decay": "Factor of lr_rec from one epoch to the next.",
     },
     "files": {
         "data_dir": "Folder of the two files of MNIST's test set, t10k-*, packed with gzip (.gz) "
@@ -69,7 +75,7 @@ _HELP = {
         "allow_other_data": "Take files of the same names and format that are not the official "
         "ones.",
         "results_dir": "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
-        "<wiring>-manual-decoupled-<decoupled>/ unless both time boxes are, "
+        "<wiring>-manual-<gradient_1>-<gradient_2>/ unless both are synthetic, "
         "numpy-<recurrent_update>/ in numpy mode.",
         "checkpoint_every": "Epochs between two checkpoints, in <run folder>/checkpoint/, and one "
         "after the last; 0: none. They are removed when the run has ended well.",
@@ -83,8 +89,10 @@ _HELP = {
 _CHOICES = {
     "mode": ["manual", "auto", "numpy"],
     "wiring": ["published", "ordered", "connected"],
-    "decoupled": ["both", "1", "2", "none"],
+    "gradient_1": ["synthetic", "true", "zero", "random"],
+    "gradient_2": ["synthetic", "true", "zero", "random"],
     "synthetic_step": ["ascend", "descend"],
+    "module_input": ["state", "state+label", "label"],
     "recurrent_update": ["inner", "outer"],
     "engine": ["feed", "stepwise", "delayed"],
     "init": ["portable", "tensorflow"],
@@ -147,6 +155,7 @@ flags.register_validator(
 flags.register_validator(
     "label_scale", lambda scale: 1e-3 <= scale <= 1e3, "must be from 0.001 to 1000"
 )
+flags.register_validator("decay", lambda decay: 0 < decay <= 1, "must be above 0 and at most 1")
 
 
 def _is_path(text: str | None) -> bool:
@@ -247,40 +256,44 @@ def _refuse_contradictions(values: flags.FlagValues) -> None:
         for field in dataclasses.fields(Settings):
             if values[field.name].present and field.name not in _OF_STUDIES:
                 raise UserError(f"--{field.name} makes no sense with --study: it has its own flags")
-    label = ("condition_on_label", "label_scale", "label_alone")
-    synthetic = ("synthetic_step", "synthetic_init", "lr_sg", *label)
+    sources = (values.gradient_1, values.gradient_2)
+    synthetic = ("synthetic_step", "synthetic_init", "lr_sg", "module_input", "label_scale")
+    of_manual = ("gradient_1", "gradient_2", *synthetic, "warm_up", "decay", "diagnostics")
     if values.mode == "auto":
-        of_manual = ("decoupled", *synthetic, "lr_x", "lr_rec")
-        refuse(of_manual, "it is for --mode=manual, and this is --mode=auto")
+        refuse((*of_manual, "lr_x", "lr_rec"), "it is for --mode=manual, and this is --mode=auto")
     if values.mode == "numpy":
-        meant_for_graphs = (
-            "wiring", "engine", "decoupled", "synthetic_step", "synthetic_init", *label, "init",
+        of_graphs = (
+            "wiring", "engine", *(name for name in of_manual if name != "lr_sg"), "init",
             "split_seed", "lr_auto", *OF_CHECKPOINTS, "tensorboard",
         )  # fmt: skip
-        for name in meant_for_graphs:
+        for name in of_graphs:
             if values[name].present:
                 raise UserError(f"--{name} makes no sense with --mode=numpy: leave it out")
     else:
         refuse(("recurrent_update",), "it is for --mode=numpy")
     if values.mode == "manual":
         refuse(("lr_auto",), "it is for --mode=auto, and this is --mode=manual")
+    if values.wiring == "published":
+        reason = "in --wiring=published the cost and the time boxes belong to different images"
+        refuse(("gradient_1", "gradient_2", "module_input"), f"{reason}: add --wiring=connected")
+    if "synthetic" not in sources:
+        refuse(synthetic, "no time box learns from a synthetic gradient")
+    elif set(sources) != {"synthetic"} and values.synthetic_step == "ascend":
+        raise UserError(
+            f"--gradient_1={sources[0]} and --gradient_2={sources[1]} need "
+            "--synthetic_step=descend, because other gradients are subtracted"
+        )
+    if values.module_input == "state":
+        refuse(("label_scale",), "the module's input has no label: add --module_input=state+label")
     if values.engine == "delayed" and (
-        (values.mode, values.decoupled) != ("manual", "both") or values.label_alone
+        values.mode != "manual" or set(sources) != {"synthetic"} or values.module_input == "label"
     ):
         raise UserError(
-            "--engine=delayed is for --mode=manual with --decoupled=both, without --label_alone"
+            "--engine=delayed is for --mode=manual with synthetic gradients in both time boxes and "
+            "modules that see the state"
         )
-    if values.wiring == "published":
-        refuse(label, "in --wiring=published a guess and its correction come from two images")
-        if values.decoupled != "both":
-            raise UserError(
-                f"--decoupled={values.decoupled} makes no sense with --wiring=published, where the "
-                "cost and the time boxes belong to different images: add --wiring=connected"
-            )
-    if values.decoupled == "none":
-        refuse(synthetic, "--decoupled=none uses no synthetic gradients")
-    if not values.condition_on_label:
-        refuse(label[1:], "it is for --condition_on_label")
+    if values.diagnostics and values.engine != "stepwise":
+        raise UserError(f"--diagnostics needs --engine=stepwise, and this is {values.engine}")
 
 
 def study() -> Path | None:

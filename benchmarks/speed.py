@@ -48,10 +48,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "": {},
     "ordered, ": {"wiring": "ordered"},
     "connected, ": {"wiring": "connected"},
-    "with the label, ": {"wiring": "connected", "condition_on_label": True},
-    "box 1 decoupled, ": {"wiring": "connected", "decoupled": "1"},
-    "box 2 decoupled, ": {"wiring": "connected", "decoupled": "2"},
-    "through time, ": {"wiring": "connected", "decoupled": "none"},
+    "with the label, ": {"wiring": "connected", "module_input": "state+label"},
+    "through time, ": {"wiring": "connected", "gradient_1": "true", "gradient_2": "true"},
     "auto, ": {"mode": "auto"},
     "ordered auto, ": {"mode": "auto", "wiring": "ordered"},
     "connected auto, ": {"mode": "auto", "wiring": "connected"},
@@ -67,7 +65,7 @@ def engine(settings: Settings, images: Images) -> Program:
     tf_session = session.open_session(graph, threads=session.threads_for(settings))
     with graph.graph.as_default():
         session.initialize(tf_session, graph, settings, images)
-    return lambda: session.train_epoch(tf_session, graph, images)
+    return lambda: session.train_epoch(tf_session, graph, images, settings.lr_rec)
 
 
 def numpy_version(settings: Settings, initial: Weights, images: Images) -> Program:
@@ -131,7 +129,8 @@ def checkpoint_share() -> float:
 
         def train() -> None:
             for _ in range(settings.checkpoint_every):
-                costs.append(session.train_epoch(tf_session, graph, images))
+                cost, _ = session.train_epoch(tf_session, graph, images, settings.lr_rec)
+                costs.append(cost)
 
         def save() -> None:
             checkpoints.add(History(costs), session.Running(graph, tf_session).save)
@@ -184,7 +183,7 @@ def main() -> None:
     programs: dict[str, Program] = {"post": lambda: post.epoch(images)}
     for kind, changes in KINDS.items():
         for name in ("feed", "stepwise", "delayed"):
-            if name != "delayed" or not {"mode", "decoupled"} & set(changes):
+            if name != "delayed" or not {"mode", "gradient_1"} & set(changes):
                 programs[kind + name] = with_engine(name, **changes)
     recorded = recorded_runs.find(settings)
     assert recorded is not None

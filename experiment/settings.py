@@ -15,11 +15,11 @@ class Settings:
 
     mode: str = "manual"
     wiring: str = "published"
-    decoupled: str = "both"
+    gradient_1: str = "synthetic"
+    gradient_2: str = "synthetic"
     synthetic_step: str = "ascend"
-    condition_on_label: bool = False
+    module_input: str = "state"
     label_scale: float = 1.0
-    label_alone: bool = False
     recurrent_update: str = "outer"
     engine: str = "stepwise"
     epochs: int = 100
@@ -34,6 +34,9 @@ class Settings:
     lr_rec: float = 1e-6
     lr_sg: float = 1e-4
     lr_auto: float = 0.1
+    warm_up: bool = False
+    decay: float = 1.0
+    diagnostics: bool = False
     data_dir: Path = PROJECT / "MNIST_data"
     allow_other_data: bool = False
     results_dir: Path = RESULTS
@@ -47,8 +50,8 @@ class Settings:
         """The name of the run's folder."""
         if self.mode == "numpy":
             return f"numpy-{self.recurrent_update}"
-        decoupled = "" if self.decoupled == "both" else f"-decoupled-{self.decoupled}"
-        return f"{self.wiring}-{self.mode}{decoupled}"
+        gradients = f"-{self.gradient_1}-{self.gradient_2}"
+        return f"{self.wiring}-{self.mode}{gradients.replace('-synthetic-synthetic', '')}"
 
     def numeric(self) -> dict[str, Any]:
         """The settings that affect the numbers: all but those of files."""

@@ -13,13 +13,51 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from graph.derivatives import d_hidden_state, d_readout, d_time_box, outer
-from graph.modules import Module, learn, synthetic_gradient
+from graph.modules import Module, SyntheticGradient, learn, synthetic_gradient
 from graph.network import Forward, Layer, run_readout, run_time_box, write_hidden_state
 from graph.weights import Rates, Weights
 
 
+class Source(NamedTuple):
+    """The gradient that a time box learns from (docs/experiment.md §3a).
+
+    Attributes:
+        name: "synthetic": ĝ_k; "true": t_k; "zero"; "random": d·B_k.
+        module: of "synthetic".
+        feedback: of "random", the fixed row B_k, [1, width].
+    """
+
+    name: str
+    module: Module | None = None
+    feedback: tf.Tensor | None = None
+
+
+TRUE = Source("true"), Source("true")
+
+
+class BoxGradients(NamedTuple):
+    """The gradients that the time boxes learn from, and those that they lead to, [1, width] each.
+
+    Attributes:
+        d: with respect to the readout's z, [1, 1].
+        g_1, g_2: with respect to a₁ and a₂, from the boxes' sources.
+        t_1, t_2: v·Wrecᵀ and d·Wfcᵀ.
+        u, v: with respect to z₁ and z₂: g ⊙ (1 − a²).
+        synthetic: of each box, ĝ and its input, or None.
+    """
+
+    d: tf.Tensor
+    g_1: tf.Tensor
+    g_2: tf.Tensor
+    t_1: tf.Tensor
+    t_2: tf.Tensor
+    u: tf.Tensor
+    v: tf.Tensor
+    synthetic: tuple[SyntheticGradient | None, SyntheticGradient | None]
+
+
 class Gradients(NamedTuple):
-    """The cost's gradients with respect to all that decides it.
+    """The gradients of the weights and of h₀.
 
     Attributes:
         h_0: [1, width].
@@ -155,147 +193,98 @@ def ordered_manual(
     return readout, tf.group(x_2, sg_1, sg_2, write_2)
 
 
-def box_1_decoupled(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    weights: Weights,
-    modules: tuple[Module, Module],
-    rates: Rates,
-    *,
-    connected: bool,
-    ascend: bool,
-) -> tuple[Layer, tf.Operation]:
-    """Time box 1 learns from a synthetic gradient, time box 2 from its true one.
-
-    Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 1 only.
-    """
-    module_1, _ = modules
-    # a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁
-    h_0, box_1, write_1 = run_time_box(x, weights, 1)
-    # ĝ₁ = a₁·Wsg1, u = ĝ₁ ⊙ (1 − a₁²)
-    with tf.name_scope("update_1"):
-        synthetic_1 = synthetic_gradient(box_1, y, module_1)
-        u = d_time_box(synthetic_1.g, box_1)
-        rec_1 = synthetic_step(weights.w_rec, outer(h_0, rates.lr_rec * u), ascend=ascend)
-        x_1 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * u), ascend=ascend)
-    # a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂, with the weights that box 1 has changed
-    h_1, box_2, write_2 = run_time_box(
-        x, weights, 2, h=box_1.a if connected else None, after=[write_1, rec_1, x_1]
-    )
-    # p = σ(h₂·Wfc), d = (p − y) p (1 − p), t₂ = d·Wfcᵀ
-    h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
-    with tf.name_scope("true_gradients"), tf.control_dependencies([rec_1]):
-        d = d_readout(readout, y)
-        t_2 = d_hidden_state(d, weights.w_fc)
-        # v = t₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, with the Wrec of box 2
-        v = d_time_box(t_2, box_2)
-        t_1 = d_hidden_state(v, weights.w_rec)
-    with tf.name_scope("update_2"), tf.control_dependencies([t_1]):
-        rec_2 = weights.w_rec.assign_sub(outer(h_1, rates.lr_rec * v, after=t_1))
-        x_2 = weights.w_x.assign_sub(outer(x, rates.lr_rec * v))
-        fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
-        sg_1 = learn(synthetic_1, t_1, module_1, rates.lr_sg)
-    return readout, tf.group(rec_2, x_2, fc, sg_1, write_2)
-
-
-def box_2_decoupled(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    weights: Weights,
-    modules: tuple[Module, Module],
-    rates: Rates,
-    *,
-    connected: bool,
-    ascend: bool,
-) -> tuple[Layer, tf.Operation]:
-    """Time box 2 does not wait for the readout; time box 1 waits for time box 2.
-
-    Arguments and result as in `ordered_manual`. Source: docs/experiment.md §3a, box 2 only.
-    """
-    _, module_2 = modules
-    # a₁ = tanh(x·Wx + h₀·Wrec), h₁ := a₁; a₂ = tanh(x·Wx + h₁·Wrec), h₂ := a₂
-    h_0, box_1, write_1 = run_time_box(x, weights, 1)
-    h_1, box_2, write_2 = run_time_box(
-        x, weights, 2, h=box_1.a if connected else None, after=[write_1]
-    )
-    # ĝ₂ = a₂·Wsg2, v = ĝ₂ ⊙ (1 − a₂²), t₁ = v·Wrecᵀ, u = t₁ ⊙ (1 − a₁²)
-    with tf.name_scope("synthetic_gradient_2"):
-        synthetic_2 = synthetic_gradient(box_2, y, module_2)
-        v = d_time_box(synthetic_2.g, box_2)
-        t_1 = d_hidden_state(v, weights.w_rec)
-        u = d_time_box(t_1, box_1)
-    with tf.name_scope("update_1_and_2"):
-        h_0_h_1, u_v = tf.concat([h_0, h_1], 0), tf.concat([u, v], 0)  # h₀ᵀu + h₁ᵀv, one product
-        rec = synthetic_step(
-            weights.w_rec, outer(h_0_h_1, rates.lr_rec * u_v, after=t_1), ascend=ascend
-        )
-        x_1_2 = synthetic_step(weights.w_x, outer(x, rates.lr_rec * tf.add(u, v)), ascend=ascend)
-    # p = σ(h₂·Wfc), d = (p − y) p (1 − p)
-    h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
-    with tf.name_scope("update_readout"):
-        d = d_readout(readout, y)
-        fc = weights.w_fc.assign_sub(outer(h_2, rates.lr_x * d))
-    # t₂ = d·Wfcᵀ, with the Wfc that was changed
-    with tf.name_scope("update_synthetic_gradient_2"), tf.control_dependencies([fc]):
-        t_2 = d_hidden_state(d, weights.w_fc)
-        sg_2 = learn(synthetic_2, t_2, module_2, rates.lr_sg)
-    return readout, tf.group(rec, x_1_2, sg_2, write_2)
-
-
-def true_gradients(x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weights) -> Gradients:
-    """Back-propagation through time, by hand.
+def box_gradients(
+    y: tf.Tensor, forward: Forward, weights: Weights, sources: tuple[Source, Source]
+) -> BoxGradients:
+    """Goes back from the cost to both time boxes, each of which takes the gradient of its source.
 
     Args:
-        x: the image, [1, width].
-        y: its label, [1, 1].
-        forward: `graph.network.ordered` of x.
+        y: the label, [1, 1].
+        forward: `graph.network.ordered` of the image.
         weights: the variables, as the forward pass read them.
-
-    Returns:
-        The gradients that automatic differentiation finds in the `connected` wiring.
+        sources: of time boxes 1 and 2. `TRUE` is back-propagation through time.
     """
-    h_0, h_1, h_2, box_1, box_2, readout, _ = forward
+
+    def take(
+        source: Source, box: Layer, t: tf.Tensor
+    ) -> tuple[tf.Tensor, SyntheticGradient | None]:
+        if source.module is not None:
+            synthetic = synthetic_gradient(box, y, source.module)
+            return synthetic.g, synthetic
+        if source.feedback is not None:
+            return tf.matmul(d, source.feedback), None
+        return (t if source.name == "true" else tf.zeros_like(t)), None
+
+    source_1, source_2 = sources
     with tf.name_scope("readout"):
-        d = d_readout(readout, y)  # d = (p − y) p (1 − p)
+        d = d_readout(forward.readout, y)  # d = (p − y) p (1 − p)
         t_2 = d_hidden_state(d, weights.w_fc)  # t₂ = d·Wfcᵀ
-        w_fc = outer(h_2, d)  # h₂ᵀd
     with tf.name_scope("time_box_2"):
-        v = d_time_box(t_2, box_2)  # v = t₂ ⊙ (1 − a₂²)
+        g_2, synthetic_2 = take(source_2, forward.box_2, t_2)
+        v = d_time_box(g_2, forward.box_2)  # v = g₂ ⊙ (1 − a₂²)
         t_1 = d_hidden_state(v, weights.w_rec)  # t₁ = v·Wrecᵀ
-        x_v, h_1_v = outer(x, v), outer(h_1, v)
     with tf.name_scope("time_box_1"):
-        u = d_time_box(t_1, box_1)  # u = t₁ ⊙ (1 − a₁²)
-        t_0 = d_hidden_state(u, weights.w_rec)  # t₀ = u·Wrecᵀ
-        x_u, h_0_u = outer(x, u), outer(h_0, u, after=t_0)
-    return Gradients(
-        h_0=t_0,
-        w_x=tf.add(x_u, x_v),  # xᵀu + xᵀv
-        w_rec=tf.add(h_0_u, h_1_v),  # h₀ᵀu + h₁ᵀv
-        w_fc=w_fc,
-    )
+        g_1, synthetic_1 = take(source_1, forward.box_1, t_1)
+        u = d_time_box(g_1, forward.box_1)  # u = g₁ ⊙ (1 − a₁²)
+    return BoxGradients(d, g_1, g_2, t_1, t_2, u, v, (synthetic_1, synthetic_2))
 
 
-def true_manual(
-    x: tf.Tensor, y: tf.Tensor, forward: Forward, weights: Weights, rates: Rates
-) -> tf.Operation:
-    """Gradient descent with `true_gradients`: what auto mode does when it is `connected`, by hand.
+def weight_gradients(
+    x: tf.Tensor, forward: Forward, weights: Weights, of_boxes: BoxGradients
+) -> Gradients:
+    """The gradients of the weights and of h₀; arguments as in `box_gradients`.
 
-    h₀ learns at `lr_rec`, as `w_x` and `w_rec` do. Arguments and result as in `published_manual`.
+    From the true gradients of the boxes they are those of automatic differentiation in the wiring
+    `connected`.
     """
-    gradients = true_gradients(x, y, forward, weights)
-    # Every gradient, and so every read, comes before the first change; and h₀ is a column of the
-    # variable that the forward pass writes a₁ and a₂ to.
-    with tf.control_dependencies([gradients.h_0, forward.write]):
+    h_0, h_1, h_2, *_ = forward
+    u, v = of_boxes.u, of_boxes.v
+    with tf.name_scope("time_box_1"):
+        t_0 = d_hidden_state(u, weights.w_rec)  # t₀ = u·Wrecᵀ
+    with tf.name_scope("update_time_boxes"):
+        w_x = tf.add(outer(x, u), outer(x, v))  # xᵀu + xᵀv
+        w_rec = tf.add(outer(h_0, u, after=t_0), outer(h_1, v))  # h₀ᵀu + h₁ᵀv
+    with tf.name_scope("update_readout"):
+        w_fc = outer(h_2, of_boxes.d)  # h₂ᵀd
+    return Gradients(t_0, w_x, w_rec, w_fc)
+
+
+def mixed_manual(
+    x: tf.Tensor,
+    y: tf.Tensor,
+    forward: Forward,
+    weights: Weights,
+    sources: tuple[Source, Source],
+    rates: Rates,
+) -> tf.Operation:
+    """Gradient descent, with the gradient of each time box from its source.
+
+    Every right-hand side uses the values from before the step. h₀ learns at `lr_rec` if time box 1
+    learns from its true gradient; with both true ones the step is what auto mode does in the wiring
+    `connected`. Source: docs/experiment.md §3a.
+    """
+    of_boxes = box_gradients(y, forward, weights, sources)
+    gradients = weight_gradients(x, forward, weights, of_boxes)
+    # t₁, t₂ and t₀ come after every read of a weight; h₀ is a column of the variable that the
+    # forward pass writes a₁ and a₂ to.
+    before = [of_boxes.t_1, of_boxes.t_2, gradients.h_0, forward.write]
+    with tf.control_dependencies(before):
         with tf.name_scope("update_readout"):
-            fc = weights.w_fc.assign_sub(rates.lr_x * gradients.w_fc)
+            updates = [weights.w_fc.assign_sub(rates.lr_x * gradients.w_fc)]
         with tf.name_scope("update_time_boxes"):
-            h_0 = tf.subtract(forward.h_0, rates.lr_rec * gradients.h_0)
-            return tf.group(
-                write_hidden_state(weights, 0, h_0),
+            updates += [
                 weights.w_x.assign_sub(rates.lr_rec * gradients.w_x),
                 weights.w_rec.assign_sub(rates.lr_rec * gradients.w_rec),
-                fc,
-            )
+            ]
+            if sources[0].name == "true":
+                h_0 = tf.subtract(forward.h_0, rates.lr_rec * gradients.h_0)
+                updates.append(write_hidden_state(weights, 0, h_0))
+        with tf.name_scope("update_synthetic_gradients"):
+            targets = of_boxes.t_1, of_boxes.t_2
+            for source, synthetic, t in zip(sources, of_boxes.synthetic, targets, strict=True):
+                if source.module is not None and synthetic is not None:
+                    updates.append(learn(synthetic, t, source.module, rates.lr_sg))
+    return tf.group(*updates)
 
 
 def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:

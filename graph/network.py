@@ -70,6 +70,16 @@ def write_hidden_state(weights: Weights, column: int, a: tf.Tensor) -> tf.Operat
     return weights.hidden_states[:, column].assign(tf.squeeze(a, 0)).op
 
 
+def evaluate(x: tf.Tensor, weights: Weights) -> Forward:
+    """The forward pass in the order that the post draws, without writing the hidden states."""
+    w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
+    h_0 = read_hidden_state(weights, 0)
+    box_1 = time_box(x, h_0, w_x, w_rec)
+    box_2 = time_box(x, box_1.a, w_x, w_rec)
+    readout = readout_box(box_2.a, weights.w_fc.read_value())
+    return Forward(h_0, box_1.a, box_2.a, box_1, box_2, readout, tf.no_op())
+
+
 def published(x: tf.Tensor, weights: Weights) -> Forward:
     """The forward pass as the post's program really computes it (docs/experiment.md §3).
 

@@ -1,103 +1,69 @@
-"""The quality of the synthetic gradients, compared with the true ones; nothing is written.
+"""The quality of the gradients that the time boxes learn from, beside the true ones.
 
-All images are evaluated with the present weights. Notation as in `graph.derivatives`; rows are
-images, and sums and norms run over all images and all their numbers together: a few images have
-nearly all of the gradient, and the mean of a figure of each image would be that of the others.
+Each step of an epoch contributes its own pair, at the weights before the step. Rows are steps, and
+sums and norms run over all steps and all numbers of a row together: a few images have nearly all of
+the gradient, and the mean of a figure over the images would be that of the others. Notation as in
+`graph.derivatives`.
 """
 
 from typing import NamedTuple
 
 import tensorflow.compat.v1 as tf
 
-from graph.derivatives import d_hidden_state, d_readout, d_time_box
-from graph.modules import Module, synthetic_gradient
-from graph.network import readout_box, time_box
+from graph.backprop import TRUE, Source, box_gradients
+from graph.network import evaluate
 from graph.weights import Weights
 
 
+class Rows(NamedTuple):
+    """The gradients of a step that the boxes learn from, and the true ones t, [n, width] each."""
+
+    g_1: tf.Tensor
+    g_2: tf.Tensor
+    u: tf.Tensor
+    v: tf.Tensor
+    t_1: tf.Tensor
+    t_2: tf.Tensor
+    true_u: tf.Tensor
+    true_v: tf.Tensor
+
+
 class Quality(NamedTuple):
-    """Figures of both time boxes; scalars.
+    """Figures of each time box; scalars.
 
     Attributes:
-        pooled_cosine_1, pooled_cosine_2: Σ⟨ĝ, t⟩ / √(Σ|ĝ|² Σ|t|²), from −1 to 1; 0 if ĝ or t is
+        pooled_cosine_1, pooled_cosine_2: Σ⟨g, t⟩ / √(Σ|g|² Σ|t|²), from −1 to 1; 0 if g or t is
             zero.
-        relative_error_1, relative_error_2: √(Σ|ĝ − t|² / Σ|t|²); 1, which is that of ĝ = 0, if t is
-            zero.
-        update_cosine_x, update_cosine_rec: the cosine of what all images together do to `w_x` and
-            to `w_rec`, by the synthetic gradients and by the true ones:
-            ΔWx = Σ xᵀ(u + v), ΔWrec = Σ (h₀ᵀu + h₁ᵀv), u = g₁ ⊙ (1 − a₁²), v = g₂ ⊙ (1 − a₂²).
+        relative_error_1, relative_error_2: √(Σ|g − t|² / Σ|t|²); that of g = 0 is 1.
+        update_cosine_1, update_cosine_2: the cosine between the changes of Wx by g and by t, summed
+            over the steps: Σ xᵀu of time box 1, Σ xᵀv of time box 2.
     """
 
     pooled_cosine_1: tf.Tensor
     pooled_cosine_2: tf.Tensor
     relative_error_1: tf.Tensor
     relative_error_2: tf.Tensor
-    update_cosine_x: tf.Tensor
-    update_cosine_rec: tf.Tensor
+    update_cosine_1: tf.Tensor
+    update_cosine_2: tf.Tensor
 
 
-class BoxGradients(NamedTuple):
-    """Of each image, and the updates that they make.
+def rows(x: tf.Tensor, y: tf.Tensor, weights: Weights, sources: tuple[Source, Source]) -> Rows:
+    """The gradients of one image at the present weights; nothing is written.
 
-    Attributes:
-        g_1, g_2: of the hidden states h₁ and h₂, [n, width].
-        w_x, w_rec: ΔWx and ΔWrec, [width, width].
-    """
-
-    g_1: tf.Tensor
-    g_2: tf.Tensor
-    w_x: tf.Tensor
-    w_rec: tf.Tensor
-
-
-def synthetic_and_true(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    weights: Weights,
-    modules: tuple[Module, Module],
-    decoupled: str = "both",
-) -> tuple[BoxGradients, BoxGradients]:
-    """The gradients that the time boxes learn from and the true ones, for the weights as they are.
-
-    A true gradient is that of the cost of the same image, in the network as the post draws it:
-    what back-propagation through time finds in the wiring `connected`. That is so for every
-    wiring. In `published`, the cost of a step belongs to the image before, and what time box 2
-    reads comes from there: of such a cost, no gradient leads back to the image at hand.
+    The true ones are those of back-propagation through time in the network as the post draws it, in
+    every wiring. In `published`, the cost of a step belongs to the image before, and no gradient of
+    it leads back to the image at hand.
 
     Args:
-        x: images, [n, width].
-        y: their labels, [n, 1].
-        weights: the variables; `hidden_states` is read and not written.
-        modules: of time boxes 1 and 2.
-        decoupled: "both", "1" or "2": which boxes learn from a synthetic gradient. With "1" time
-            box 2 learns from the true gradient; with "2" time box 1 from what comes back from ĝ₂.
-
-    Returns:
-        The synthetic gradients and the true ones.
+        x: the image, [1, width].
+        y: its label, [1, 1].
+        weights: the variables.
+        sources: of the gradients of time boxes 1 and 2.
     """
-    w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
-    h_0 = tf.expand_dims(weights.hidden_states.read_value()[:, 0], 0)
-    box_1 = time_box(x, h_0, w_x, w_rec)
-    box_2 = time_box(x, box_1.a, w_x, w_rec)
-    readout = readout_box(box_2.a, weights.w_fc.read_value())
-
-    def back(g_2: tf.Tensor) -> tf.Tensor:  # (g₂ ⊙ (1 − a₂²))·Wrecᵀ
-        return d_hidden_state(d_time_box(g_2, box_2), weights.w_rec)
-
-    def gradients(g_1: tf.Tensor, g_2: tf.Tensor) -> BoxGradients:
-        u, v = d_time_box(g_1, box_1), d_time_box(g_2, box_2)
-        from_h_0 = tf.matmul(h_0, tf.reduce_sum(u, 0, keepdims=True), transpose_a=True)
-        return BoxGradients(
-            g_1,
-            g_2,
-            w_x=tf.matmul(x, u + v, transpose_a=True),
-            w_rec=from_h_0 + tf.matmul(box_1.a, v, transpose_a=True),
-        )
-
-    t_2 = d_hidden_state(d_readout(readout, y), weights.w_fc)  # t₂ = d·Wfcᵀ
-    g_2 = t_2 if decoupled == "1" else synthetic_gradient(box_2, y, modules[1]).g
-    g_1 = back(g_2) if decoupled == "2" else synthetic_gradient(box_1, y, modules[0]).g
-    return gradients(g_1, g_2), gradients(back(t_2), t_2)
+    forward = evaluate(x, weights)
+    used = box_gradients(y, forward, weights, sources)
+    true = box_gradients(y, forward, weights, TRUE)
+    return Rows(used.g_1, used.g_2, used.u, used.v, true.g_1, true.g_2, true.u, true.v)
 
 
 def cosine(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
@@ -111,27 +77,25 @@ def relative_error(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     return tf.where(length > 0, tf.norm(g - t) / length, tf.ones_like(length))
 
 
-def quality(
-    x: tf.Tensor,
-    y: tf.Tensor,
-    weights: Weights,
-    modules: tuple[Module, Module],
-    decoupled: str = "both",
-) -> Quality:
-    """Compares the synthetic gradients with the true ones.
+def quality(x: tf.Tensor, of_steps: Rows) -> Quality:
+    """The figures of an epoch.
 
-    Arguments as in `synthetic_and_true`.
+    Args:
+        x: the images, [n, width].
+        of_steps: [n, width] each.
     """
-    # In float32 the squares of a gradient vanish long before the gradient does.
-    synthetic, true = (
-        BoxGradients(*(tf.cast(values, tf.float64) for values in gradients))
-        for gradients in synthetic_and_true(x, y, weights, modules, decoupled)
-    )
+    # In float32 the squares of a gradient underflow long before the gradient does.
+    x = tf.cast(x, tf.float64)
+    r = Rows(*(tf.cast(values, tf.float64) for values in of_steps))
+
+    def update_cosine(u: tf.Tensor, true_u: tf.Tensor) -> tf.Tensor:
+        return cosine(*(tf.matmul(x, each, transpose_a=True) for each in (u, true_u)))
+
     return Quality(
-        pooled_cosine_1=cosine(synthetic.g_1, true.g_1),
-        pooled_cosine_2=cosine(synthetic.g_2, true.g_2),
-        relative_error_1=relative_error(synthetic.g_1, true.g_1),
-        relative_error_2=relative_error(synthetic.g_2, true.g_2),
-        update_cosine_x=cosine(synthetic.w_x, true.w_x),
-        update_cosine_rec=cosine(synthetic.w_rec, true.w_rec),
+        pooled_cosine_1=cosine(r.g_1, r.t_1),
+        pooled_cosine_2=cosine(r.g_2, r.t_2),
+        relative_error_1=relative_error(r.g_1, r.t_1),
+        relative_error_2=relative_error(r.g_2, r.t_2),
+        update_cosine_1=update_cosine(r.u, r.true_u),
+        update_cosine_2=update_cosine(r.v, r.true_v),
     )

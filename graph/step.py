@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow.compat.v1 as tf
 
 from graph import backprop, network
+from graph.backprop import Source
 from graph.modules import Module
 from graph.weights import Rates, Weights
 
@@ -19,8 +20,7 @@ class Step(NamedTuple):
     Attributes:
         mode: "manual" or "auto".
         wiring: "published", "ordered" or "connected" (docs/experiment.md §3).
-        decoupled: "both", "1", "2" or "none": the time boxes that in manual mode learn from
-            synthetic gradients; "none" is back-propagation through time.
+        sources: in manual mode, of the gradients of time boxes 1 and 2 (docs/experiment.md §3a).
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
         rates: the learning rates of manual mode.
         lr_auto: that of auto mode.
@@ -28,10 +28,16 @@ class Step(NamedTuple):
 
     mode: str
     wiring: str
-    decoupled: str
+    sources: tuple[Source, Source]
     ascend: bool
     rates: Rates
     lr_auto: float
+
+    @property
+    def modules(self) -> tuple[Module, Module] | None:
+        """The modules if both time boxes learn from synthetic gradients, or None."""
+        module_1, module_2 = (source.module for source in self.sources)
+        return (module_1, module_2) if module_1 is not None and module_2 is not None else None
 
 
 def forward_pass(step: Step, x: tf.Tensor, weights: Weights) -> network.Forward:
@@ -46,7 +52,6 @@ def training_step(
     x: tf.Tensor,
     y: tf.Tensor,
     weights: Weights,
-    modules: tuple[Module, Module],
     forward: network.Forward | None = None,
 ) -> tuple[tf.Tensor, tf.Operation]:
     """One training step.
@@ -56,25 +61,19 @@ def training_step(
         x: the image, [1, width].
         y: its label, [1, 1].
         weights: the variables.
-        modules: of time boxes 1 and 2.
         forward: the forward pass of x, if the graph has one already.
 
     Returns:
         The cost of the image, a scalar, and the operation that trains.
     """
-    if step.mode == "manual" and step.decoupled != "none" and step.wiring != "published":
+    if step.mode == "manual" and step.wiring != "published" and step.modules:
         # Its updates come between the boxes, so it has its own forward pass.
-        by_hand = {
-            "both": backprop.ordered_manual,
-            "1": backprop.box_1_decoupled,
-            "2": backprop.box_2_decoupled,
-        }[step.decoupled]
         with tf.name_scope("manual_back_propagation"):
-            readout, train = by_hand(
+            readout, train = backprop.ordered_manual(
                 x,
                 y,
                 weights,
-                modules,
+                step.modules,
                 step.rates,
                 connected=step.wiring == "connected",
                 ascend=step.ascend,
@@ -88,8 +87,8 @@ def training_step(
         with tf.name_scope("automatic_differentiation"):
             return cost, backprop.auto(cost, forward, step.lr_auto)
     with tf.name_scope("manual_back_propagation"):
-        if step.decoupled == "none":
-            return cost, backprop.true_manual(x, y, forward, weights, step.rates)
-        return cost, backprop.published_manual(
-            x, y, forward, weights, modules, step.rates, ascend=step.ascend
-        )
+        if step.wiring == "published" and step.modules:
+            return cost, backprop.published_manual(
+                x, y, forward, weights, step.modules, step.rates, ascend=step.ascend
+            )
+        return cost, backprop.mixed_manual(x, y, forward, weights, step.sources, step.rates)

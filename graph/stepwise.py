@@ -4,37 +4,46 @@ from collections.abc import Callable, Sequence
 
 import tensorflow.compat.v1 as tf
 
+Steps = Callable[..., tuple[Sequence[tf.Tensor], tf.Operation]]
+
 
 def loop_over_rows(
-    step: Callable[..., tuple[tf.Tensor, tf.Operation]],
-    data: Sequence[tf.Tensor],
-    *,
-    compiled: bool,
-) -> tf.Tensor:
+    step: Steps, data: Sequence[tf.Tensor], columns: Sequence[int], *, compiled: bool
+) -> list[tf.Tensor]:
     """Takes a step for each row of the data, one after the other.
 
     Args:
-        step: adds to the graph what a row [1, columns] of each of the data needs, and returns a
-            scalar, the cost or p, and the operation that changes the variables.
+        step: adds a step to the graph for one row, [1, columns], of each of the data; returns rows
+            and the operation that changes the variables.
         data: [n, columns] each.
-        compiled: whether XLA compiles the loop. That pays where matrices are rewritten. Elsewhere
-            it does not, and the numbers stay those of a `Session.run` for each row, to the bit.
+        columns: of each row that a step returns.
+        compiled: whether XLA compiles the loop, which pays if the steps rewrite matrices. Otherwise
+            the numbers are those of a `Session.run` for each row, to the bit.
 
     Returns:
-        The scalar of each row, [n]; to evaluate it is to take the steps.
+        The rows of all steps, [n, columns] each; evaluating one takes the steps.
     """
 
-    def steps(*data: tf.Tensor) -> tf.Tensor:
+    def steps(*data: tf.Tensor) -> list[tf.Tensor]:
         total = tf.shape(data[0])[0]
 
-        def one(i: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            value, change = step(*(tf.slice(rows, [i, 0], [1, rows.shape[1]]) for rows in data))
-            # The next row's number has to wait for this row's changes, and all else for it.
+        def one(i: tf.Tensor, *collected: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            rows, change = step(*(tf.slice(of, [i, 0], [1, of.shape[1]]) for of in data))
+            # The next row's number waits for this row's changes, and everything else for it.
             with tf.control_dependencies([change]):
-                return i + 1, tf.tensor_scatter_nd_update(values, [[i]], [value])
+                added = [
+                    tf.tensor_scatter_nd_update(of, [[i]], row)
+                    for of, row in zip(collected, rows, strict=True)
+                ]
+                return (i + 1, *added)
 
-        values = tf.zeros([total], data[0].dtype)
-        return tf.while_loop(lambda i, _: i < total, one, (0, values), parallel_iterations=1)[1]
+        start = [tf.zeros([total, width], data[0].dtype) for width in columns]
+        end: list[tf.Tensor] = tf.while_loop(
+            lambda i, *_: i < total, one, (0, *start), parallel_iterations=1
+        )
+        return end[1:]
 
-    # XLA takes a `tf.function`; what that reads and writes is ordered as it stands, in any case.
-    return (tf.function(steps, jit_compile=True, autograph=False) if compiled else steps)(*data)
+    # XLA takes a `tf.function`, which keeps the order of reads and writes as it is written.
+    run = tf.function(steps, jit_compile=True, autograph=False) if compiled else steps
+    collected: list[tf.Tensor] = run(*data)
+    return collected

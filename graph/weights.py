@@ -55,12 +55,12 @@ class Rates(NamedTuple):
 
     Attributes:
         lr_x: of `w_fc`.
-        lr_rec: of `w_rec` and `w_x`.
+        lr_rec: of `w_rec` and `w_x`; a scalar tensor if it changes from epoch to epoch.
         lr_sg: of `w_sg_1` and `w_sg_2`.
     """
 
     lr_x: float
-    lr_rec: float
+    lr_rec: Any
     lr_sg: float
 
 
@@ -96,6 +96,13 @@ def draw(
 def portable_draw(seed: int, width: int = PIXELS) -> Weights:
     """The portable draw of the post's six variables: float32 arrays of `shapes(width)`."""
     return Weights(**dict(draw(seed, shapes(width)._asdict())))
+
+
+def feedback(seed: int, width: int = PIXELS) -> tuple[npt.NDArray[np.float32], ...]:
+    """Fixed random rows B₁ and B₂, [1, width] each, drawn as Wfc is (docs/experiment.md §3a)."""
+    random = np.random.RandomState((seed, 1))
+    rows = random.standard_normal((2, 1, width)) * STANDARD_DEVIATIONS["w_fc"]
+    return tuple(rows.astype(np.float32))
 
 
 def declare_weights(

@@ -21,6 +21,9 @@ def test_help_names_every_flag_and_does_not_import_tensorflow():
     assert "distributed" not in result.stderr
 
 
+TRUE = "--wiring=ordered --gradient_1=true --gradient_2=true"
+
+
 def refusal(*arguments):
     """The text of the UserError, which is one line."""
     with pytest.raises(UserError) as refused:
@@ -62,24 +65,29 @@ def refusal(*arguments):
         ("--digits=11,2", "--digits"),
         ("--digits=1,2,3", "--digits"),
         ("--digits=3,٨", "--digits"),
-        ("--decoupled=none", "--wiring=connected"),
-        ("--decoupled=1", "--wiring=connected"),
-        ("--decoupled=3", "--decoupled"),
-        ("--mode=auto --wiring=connected --decoupled=none", "--decoupled=none"),
+        ("--gradient_1=true", "--wiring=connected"),
+        ("--gradient_2=zero", "--wiring=connected"),
+        ("--gradient_1=false", "--gradient_1"),
+        ("--wiring=ordered --gradient_1=true", "--synthetic_step=descend"),
+        ("--mode=auto --wiring=connected --gradient_1=true", "--gradient_1=true"),
         ("--mode=auto --synthetic_step=descend", "--synthetic_step=descend"),
         ("--mode=auto --synthetic_init=zeros", "--synthetic_init=zeros"),
-        ("--decoupled=none --wiring=ordered --synthetic_init=zeros", "--synthetic_init=zeros"),
-        ("--condition_on_label", "--wiring=published"),
-        ("--mode=auto --wiring=ordered --condition_on_label", "--mode=auto"),
-        ("--wiring=ordered --decoupled=none --condition_on_label", "--decoupled=none"),
-        ("--wiring=ordered --label_scale=4", "--condition_on_label"),
-        ("--wiring=ordered --label_alone", "--condition_on_label"),
-        ("--wiring=ordered --condition_on_label --label_scale=0", "--label_scale=0"),
-        ("--wiring=ordered --condition_on_label --label_alone --engine=delayed", "--label_alone"),
-        ("--mode=numpy --condition_on_label", "--condition_on_label"),
+        (f"{TRUE} --synthetic_init=zeros", "--synthetic_init=zeros"),
+        ("--module_input=label", "--wiring=published"),
+        ("--mode=auto --wiring=ordered --module_input=label", "--mode=auto"),
+        (f"{TRUE} --module_input=label", "no time box learns from a synthetic gradient"),
+        ("--wiring=ordered --label_scale=4", "--module_input=state+label"),
+        ("--wiring=ordered --module_input=label --label_scale=0", "--label_scale=0"),
+        ("--wiring=ordered --module_input=label --engine=delayed", "--engine=delayed"),
+        ("--mode=numpy --module_input=label", "--module_input"),
+        ("--mode=numpy --diagnostics", "--diagnostics"),
+        ("--mode=auto --diagnostics", "--mode=auto"),
+        ("--diagnostics --engine=feed", "--engine=stepwise"),
+        ("--mode=auto --warm_up", "--warm_up"),
+        ("--decay=0", "--decay"),
+        ("--decay=1.5", "--decay"),
         ("--engine=delayed --mode=auto", "--engine=delayed"),
-        ("--engine=delayed --wiring=connected --decoupled=none", "--engine=delayed"),
-        ("--engine=delayed --wiring=connected --decoupled=1", "--engine=delayed"),
+        (f"--engine=delayed {TRUE}", "--engine=delayed"),
         ("--mode=numpy --engine=feed", "--engine"),
         ("--recurrent_update=inner", "--recurrent_update"),
         ("--mode=numpy --wiring=published", "--wiring"),
@@ -91,7 +99,7 @@ def refusal(*arguments):
         ("--mode=auto --lr_rec=0.5", "--lr_rec=0.5"),
         ("--mode=auto --lr_sg=0.5", "--lr_sg=0.5"),
         ("--lr_auto=0.5", "--lr_auto=0.5"),
-        ("--decoupled=none --wiring=ordered --lr_sg=0.5", "--lr_sg=0.5"),
+        (f"{TRUE} --lr_sg=0.5", "--lr_sg=0.5"),
         ("--results_dir=", "--results_dir"),
         ("--data_dir=", "--data_dir"),
         ("--study=", "--study="),

@@ -22,9 +22,9 @@ WARM_UP, STEPS = 50, 300
 NO_COMPUTATION = {"Const", "VarHandleOp", "ReadVariableOp", "NoOp"}
 FORWARD = {"time_box_1/": "time box 1", "time_box_2/": "time box 2", "readout/": "readout"}
 BACK = {
-    "readout/": "back through the readout",
-    "time_box_2/": "back through time box 2",
-    "time_box_1/": "back through time box 1",
+    "readout": "back through the readout",
+    "time_box_2": "back through time box 2",
+    "time_box_1": "back through time box 1",
 }
 
 
@@ -53,13 +53,12 @@ WAYS: Ways = {
         ),
     ),
     "back-propagation through time": (
-        Settings(wiring="connected", decoupled="none", engine="feed"),
+        Settings(wiring="connected", gradient_1="true", gradient_2="true", engine="feed"),
         FORWARD
         | _below("manual_back_propagation", BACK)
         | {
-            "manual_back_propagation/update_readout/": "readout learns",
-            "manual_back_propagation/Add": "time boxes learn",
-            "manual_back_propagation/update_time_boxes/": "time boxes learn",
+            "manual_back_propagation/update_readout": "readout learns",
+            "manual_back_propagation/update_time_boxes": "time boxes learn",
         },
     ),
     "automatic differentiation": (

@@ -53,21 +53,16 @@ def draw_cost(
 
 
 def draw_quality(figure: Figure, quality: Sequence[Sequence[float]]) -> None:
-    """Draws the quality of the synthetic gradients, [epochs, `QUALITY`]."""
+    """Draws the quality of the time boxes' gradients, [epochs, `QUALITY`]."""
     columns = dict(zip(QUALITY, zip(*quality, strict=True), strict=True))
     epochs = range(1, len(quality) + 1)
     marker = "." if len(quality) == 1 else ""
     boxes = {"1": "time box 1", "2": "time box 2"}
     cosines, updates, errors = figure.subplots(1, 3)
     for axes, figures, label, shown in (
-        (cosines, "pooled_cosine", "pooled cosine of ĝ and t", boxes),
-        (
-            updates,
-            "update_cosine",
-            "cosine of the updates by ĝ and t",
-            {"x": "Wx", "rec": "Wrec"},
-        ),
-        (errors, "relative_error", "relative error of ĝ (1: that of 0)", boxes),
+        (cosines, "pooled_cosine", "pooled cosine of g and t", boxes),
+        (updates, "update_cosine", "cosine of the updates of Wx by g and t", boxes),
+        (errors, "relative_error", "relative error of g (that of 0 is 1)", boxes),
     ):
         for (end, name), color in zip(shown.items(), (BLUE, VERMILION), strict=True):
             axes.plot(epochs, columns[f"{figures}_{end}"], color=color, marker=marker, label=name)

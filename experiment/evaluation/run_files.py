@@ -105,7 +105,7 @@ def write(
                 ((epoch, *figures) for epoch, figures in enumerate(quality, 1)),
             )
             with drawing(folder / "quality", 12, 4.2) as figure:
-                pictures.entitle(figure, "Synthetic gradients beside the true ones", metrics)
+                pictures.entitle(figure, "The time boxes' gradients g beside the true t", metrics)
                 pictures.draw_quality(figure, quality)
         _write_predictions(folder / "predictions", split, outcome, metrics)
     except OSError as error:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiment.errors import UserError
 from experiment.evaluation.captions import PICTURED_IMAGES, caption, draw_image
 from experiment.training.mnist import Images
-from experiment.training.outcome import History
+from experiment.training.outcome import QUALITY, History
 from experiment.training.session import Running
 
 FILE = "events.out.tfevents"
@@ -28,7 +28,7 @@ DESCRIPTIONS = {
     "cost_per_epoch": "½(p − y)² summed over the training images of the epoch",
     "norm": "Euclidean norm of all entries, after the epoch",
     "update_norm_per_epoch": "Euclidean norm of what the epoch changed in all entries",
-    "synthetic": "without unit: cosines from −1 to 1; relative errors, of which that of 0 is 1",
+    "quality": "without unit: cosines from −1 to 1; relative errors, of which that of 0 is 1",
 }
 
 
@@ -70,8 +70,9 @@ class Events:
         for name, value in self._weights.items():
             values.append(_scalar(f"norm/{name}", np.linalg.norm(value)))
             values.append(_histogram(f"weights/{name}", value))
-        if (quality := running.quality()) is not None:
-            values += [_scalar(f"synthetic/{k}", v) for k, v in quality._asdict().items()]
+        if history.quality:
+            figures = zip(QUALITY, history.quality[-1], strict=True)
+            values += [_scalar(f"quality/{name}", figure) for name, figure in figures]
         self._summary(len(costs), values)
 
     def finish(

@@ -85,20 +85,20 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
             drawn(partial(speed.draw_growth, growth=bench["growth"]), 3, "ms against the width"),
         ],
     }
-    for name in ("claims", "synthetic", "combinations"):
+    for name in ("claims", "rules", "combinations"):
         study = definition.read(PROJECT / "presets" / "studies" / f"{name}.toml")
         figure, images = definition.ACCURACY[study.images]
         runs = store.read(results / "studies" / name)
         accuracy = summary.figures(runs, figure)
-        cosines = summary.pooled_cosines(runs)
+        quality = summary.qualities(runs)
         points = partial(summary.draw_points, accuracy=accuracy)
         label = f"{images}: the accuracy of every run of the study {name}"
         height = 0.35 * len(accuracy) + 1.1
         shown[f"studies/{name}/points"] = [inline(points, WIDTH, height, label)]
-        if name == "synthetic":
-            guesses = partial(summary.draw_cosines, cosines=cosines)
-            label = "the pooled cosines of both time boxes, epoch by epoch"
-            shown[f"studies/{name}/cosines"] = [inline(guesses, WIDTH, 3, label)]
+        if name == "rules":
+            draw = partial(summary.draw_quality, quality=quality)
+            label = "cosine and relative error of both time boxes, epoch by epoch"
+            shown[f"studies/{name}/quality"] = [inline(draw, WIDTH, 5, label)]
     return {f"../results/{name}.png": parts for name, parts in shown.items()}
 
 

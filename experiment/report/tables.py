@@ -7,6 +7,7 @@ parts of other pages.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiment.evaluation.statistics import spread, wilson_interval
 from experiment.markdown import markdown
@@ -16,9 +17,9 @@ from experiment.studies import store, summary
 from experiment.training import mnist
 from graph.weights import portable_draw
 
-# The task of the study of synthetic gradients.
+# The task of the presets.
 TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
-SYNTHETIC = RESULTS / "studies" / "synthetic"
+RULES = RESULTS / "studies" / "rules"
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
 
 
@@ -108,7 +109,7 @@ def faults(runs: dict[str, Run]) -> str:
         row("3. manual mode climbs", "ordered-manual", "descend/ordered-manual", ""),
         row(
             "4. the RNN is frozen: on 0–4 against 5–9, only the readout learns",
-            "frozen/ordered-auto",
+            "readout/ordered-auto",
             "cdni/connected-manual",
             "each at the rates that suit it best. On zeros and ones the post's 1e-6 does what 0 "
             f"does: {accuracy('ordered-manual')} and {accuracy('lr_rec-0/ordered-manual')}",
@@ -134,21 +135,21 @@ def finding(runs: dict[str, Run]) -> str:
 
 
 def learning(runs: list[dict[str, Any]]) -> str:
-    """The result of the study of synthetic gradients, in two sentences."""
-    accuracy = summary.figures(runs, "held_out_accuracy")
-    mean = {name: f"{values.mean():.1%}" for name, values in accuracy.items()}
-    frozen, bptt = accuracy["frozen"], accuracy["bptt"]
+    """The result of the study of update rules, in three sentences."""
+    accuracy = {n: 100 * v for n, v in summary.figures(runs, "held_out_accuracy").items()}
+    readout, bptt = accuracy["readout-100"], accuracy["bptt"]
 
-    def share(name: str) -> str:
-        of_gap = spread(100 * (accuracy[name] - frozen) / (bptt - frozen))
-        return f"{of_gap.mean:.0f}% ({of_gap.low:.0f} to {of_gap.high:.0f})"
+    def points(values: npt.NDArray[np.float64], form: str = "+.1f") -> str:
+        mean, _, low, high = spread(values)
+        return f"{mean:{form}} (95 % CI {low:{form}} to {high:{form}}, {len(values)} seeds)"
 
     return (
-        f"Of {runs[0]['held_out_total']:,} held-out images, 0–4 against 5–9, the readout alone "
-        f"classifies {mean['frozen']} correctly and back-propagation through time {mean['bptt']}; "
-        f"synthetic gradients {mean['dni']}, and {mean['cdni']} if the module's input includes the "
-        f"label (means over {len(frozen)} seeds). Of the gap that is "
-        f"{share('dni')} without the label and {share('cdni')} with it (95 % intervals).\n"
+        f"On 7,000 held-out images, 0–4 against 5–9, a readout that is tuned and trained for 100 "
+        f"epochs classifies {points(readout, '.1f').replace(' (', ' % (')} correctly. Synthetic "
+        "gradients whose modules see the label add "
+        f"{points(accuracy['cdni'] - readout)} points to that and differ from back-propagation "
+        f"through time by {points(accuracy['cdni'] - bptt, '+.2f')}. Without the label they add "
+        f"{points(accuracy['dni'] - readout)}.\n"
     )
 
 
@@ -170,7 +171,7 @@ def make() -> None:
     """Writes them all."""
     experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
     (RESULTS / "finding.md").write_text(finding(experiments))
-    (RESULTS / "learning.md").write_text(learning(store.read(SYNTHETIC)))
+    (RESULTS / "learning.md").write_text(learning(store.read(RULES)))
     (RESULTS / "limit.md").write_text(limit(TASK))
     (RESULTS / "table.md").write_text(short_table(experiments))
     (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))

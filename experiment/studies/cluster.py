@@ -246,8 +246,9 @@ def measure(name: str, number: int) -> dict[str, Any]:
     """Does run `number` of the plugin `name`, on a worker.
 
     Returns:
-        The content of metrics.json, and the pooled cosines of both time boxes after each epoch. If
-        the cost is not finite, as at a grid's highest rates: the settings and the reason.
+        The content of metrics.json, and the quality of the gradients in each epoch, [epochs,
+        `QUALITY`]. If the cost is not finite, as at a grid's highest rates: the settings and the
+        reason.
     """
     from experiment.evaluation.run import run
 
@@ -259,7 +260,7 @@ def measure(name: str, number: int) -> dict[str, Any]:
         settings = plugin.settings[number]
         split = mnist.split(plugin.data, settings)
         outcome, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
-        return {**measured, "pooled_cosines": [row[:2] for row in outcome.history.quality]}
+        return {**measured, "quality": outcome.history.quality}
     except NotFiniteError as error:
         return {
             **settings.numeric(), "data_sha_256": plugin.data.sha_256, "not_finite": str(error),

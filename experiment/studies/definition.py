@@ -1,8 +1,10 @@
 """A study: every experiment of a TOML file, over many seeds.
 
 seeds = N                       seeds 0 to N − 1
+first_seed = M                  optional: seeds M to M + N − 1
 images = "held_out"             or "test": the images that experiments are compared on
 splits = true                   optional: split_seed = seed
+failure_below = 0.9             optional: runs of a lower accuracy are counted as failures
 flags = "--flag=value"          optional: for all experiments, after their own
 [experiments]
 name = "--flag=value"           the path of a --flagfile is relative to the study's folder
@@ -30,6 +32,7 @@ ACCURACY = {
     "held_out": ("held_out_accuracy", "held out"),
     "test": ("test_accuracy", "test images"),
 }
+KEYS = {"seeds", "first_seed", "images", "splits", "failure_below", "flags"}
 TABLES = ("experiments", "grid", "differences")
 RUNS_MAX = 10_000
 # The names of experiments that tables and pictures can show.
@@ -48,18 +51,20 @@ class Study(NamedTuple):
 
     Attributes:
         path: of the file.
-        seeds: their number.
+        seeds: in order.
         images: `held_out` or `test`.
         splits: whether `split_seed` is the seed.
+        failure_below: the accuracy below which a run is a failure, or None.
         experiments: flags by name, the rows of the grids included.
         grids: by name, the varied flags of each row, by the row's name.
         differences: pairs of experiments; the second is subtracted from the first.
     """
 
     path: Path
-    seeds: int
+    seeds: range
     images: str
     splits: bool
+    failure_below: float | None
     experiments: dict[str, list[str]]
     grids: dict[str, dict[str, list[str]]]
     differences: list[tuple[str, str]]
@@ -104,7 +109,7 @@ class Study(NamedTuple):
 
         return [
             Job(name, with_seed(each, seed))
-            for seed in range(self.seeds)
+            for seed in self.seeds
             for name, each in all_settings.items()
         ]
 
@@ -128,9 +133,10 @@ def read(path: Path) -> Study:
     try:
         # Numbers stay text: they are parts of names.
         content = tomllib.loads(path.read_text("utf-8"), parse_float=str)
-        if other := content.keys() - {"seeds", "images", "splits", "flags", *TABLES}:
+        if other := content.keys() - KEYS - set(TABLES):
             raise ValueError(f"{min(other)} is not a key of a study")
         seeds, images = content.get("seeds"), content.get("images")
+        first_seed, failure_below = content.get("first_seed", 0), content.get("failure_below")
         own, grid, compared = (content.get(table, {}) for table in TABLES)
         experiments = {name: flags.split() for name, flags in own.items()}
         grids = {}
@@ -152,6 +158,9 @@ def read(path: Path) -> Study:
             raise ValueError(f"{strange[0]!r} is not a name of letters, digits and _.,+=-")
         if not isinstance(content.get("splits", False), bool):
             raise ValueError("splits is true or false")
+        if type(first_seed) is not int or first_seed < 0:
+            raise ValueError("first_seed is a whole number from 0 on")
+        failure_below = None if failure_below is None else float(failure_below)
         if type(seeds) is not int or seeds < 1:
             raise UserError(f"--study={path} has seeds = {seeds}: it takes one at least")
         if not experiments:
@@ -167,4 +176,13 @@ def read(path: Path) -> Study:
     except (AttributeError, RecursionError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"--study={path} is not a study ({reason})") from None
-    return Study(path, seeds, images, content.get("splits", False), experiments, grids, differences)
+    return Study(
+        path,
+        range(first_seed, first_seed + seeds),
+        images,
+        content.get("splits", False),
+        failure_below,
+        experiments,
+        grids,
+        differences,
+    )

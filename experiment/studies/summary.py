@@ -9,12 +9,22 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from experiment.evaluation.pictures import epoch_axis
-from experiment.evaluation.statistics import RESAMPLES, Spread, few, spread
+from experiment.evaluation.statistics import RESAMPLES, few, spread
 from experiment.markdown import markdown
-from experiment.settings import Settings
 from experiment.storage.folder import write_whole
 from experiment.studies.definition import ACCURACY, Study
 from experiment.style import BLUE, GREY, VERMILION, drawing
+from experiment.training.outcome import QUALITY
+
+# A mean over fewer seeds has no interval.
+INTERVAL_FROM = 5
+# The figures of `QUALITY` that the table has.
+TABLED = {
+    "pooled_cosine_1": "cosine, box 1",
+    "pooled_cosine_2": "box 2",
+    "relative_error_1": "relative error, box 1",
+    "relative_error_2": "box 2",
+}
 
 
 def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[np.float64]]:
@@ -25,12 +35,12 @@ def figures(runs: Sequence[dict[str, Any]], name: str) -> dict[str, npt.NDArray[
     return {experiment: np.array(each, float) for experiment, each in values.items()}
 
 
-def pooled_cosines(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    """The pooled cosines of both time boxes, [seeds, epochs, 2], by experiment that has them."""
-    cosines: dict[str, list[Any]] = {}
+def qualities(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float64]]:
+    """The quality of the gradients, [seeds, epochs, `QUALITY`], by experiment that has it."""
+    values: dict[str, list[Any]] = {}
     for measured in runs:
-        cosines.setdefault(measured["experiment"], []).append(measured.get("pooled_cosines"))
-    return {name: np.array(values) for name, values in cosines.items() if all(values)}
+        values.setdefault(measured["experiment"], []).append(measured.get("quality"))
+    return {name: np.array(each) for name, each in values.items() if all(each)}
 
 
 def compared(
@@ -50,16 +60,12 @@ def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _mean(values: npt.NDArray[np.float64], form: str) -> str:
-    """The mean of values [seeds] with its interval, or a dash if one is NaN."""
+    """The mean of values [seeds] with its 95 % interval, or a dash if one is NaN."""
     if np.isnan(values).any():
         return "–"
-    spread_of_values = spread(values)
-    return f"{spread_of_values.mean:{form}} ({_interval(spread_of_values, form)})"
-
-
-def _interval(values: Spread, form: str) -> str:
-    """The interval of a mean, or a dash for a single seed."""
-    return "–" if np.isnan(values.low) else f"{values.low:{form}} to {values.high:{form}}"
+    mean, _, low, high = spread(values)
+    interval = f" ({low:{form}} to {high:{form}})" if len(values) >= INTERVAL_FROM else ""
+    return f"{mean:{form}}{interval}"
 
 
 def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
@@ -70,99 +76,93 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         runs: from `store.read`, in the order of the study's jobs.
     """
     figure, images = ACCURACY[study.images]
-    accuracy = figures(runs, figure)
-    first, last = figures(runs, "cost_first"), figures(runs, "cost_last")
-    level = "95 %, Student's t" if few(study.seeds) else "95 %"
-    columns = {
-        f"{images} correct, mean ({level})": {n: _mean(v, ".1%") for n, v in accuracy.items()}
-    }
-    deviations = {name: spread(values).deviation for name, values in accuracy.items()}
-    columns["standard deviation, points"] = {
-        name: "–" if np.isnan(value) else f"{100 * value:.1f}" for name, value in deviations.items()
-    }
-    columns["cost, first → last epoch"] = {
-        name: "not finite"
-        if np.isnan(last[name]).any()
-        else f"{first[name].mean():.3f} → {last[name].mean():.3f}"
-        for name in accuracy
-    }
-    if study.images == "held_out":
-        correct = figures(runs, "test_correct")
-        total = runs[0].get("test_images", Settings.test_images)
-        columns[f"of {total} test images correct"] = {
-            n: _mean(v, ".1f") for n, v in correct.items()
-        }
-    if cosines := pooled_cosines(runs):
-        for box in (0, 1):
-            shown = {}
-            for name, values in cosines.items():
-                means = values[:, :, box].mean(axis=0)
-                shown[name] = (
-                    f"{means[0]:.2f} → {means[-1]:.2f}, {means[4:].min():.2f}"
-                    if len(means) > 4
-                    else f"{means[0]:.2f} → {means[-1]:.2f}"
-                )
-            columns[f"pooled cosine, box {box + 1}: first → last, least from epoch 5 on"] = shown
-    experiments = markdown(
-        ("experiment", *columns),
-        [(name, *(column.get(name, "–") for column in columns.values())) for name in accuracy],
-    )
-    if not study.differences:
-        return experiments
-    differences = []
-    for name, by_seed in compared(study, accuracy).items():
-        points, better = spread(100 * by_seed), f"{np.sum(by_seed > 0)} of {len(by_seed)}"
-        cells = f"{points.mean:+.2f}", _interval(points, "+.2f"), better
-        differences.append((name, *("–" if np.isnan(by_seed).any() else cell for cell in cells)))
-    header = ("difference, seed by seed", f"points {images}, mean", level, "the first better")
-    return f"{experiments}\n{markdown(header, differences)}"
+    accuracy = {name: 100 * values for name, values in figures(runs, figure).items()}
+    qualities_of = qualities(runs)
+    interval = " (95 % CI)" if len(study.seeds) >= INTERVAL_FROM else ""
+
+    def row(name: str) -> list[str]:
+        values = accuracy[name]
+        finite = not np.isnan(values).any()
+        cells = [name, _mean(values, ".1f")]
+        deviation = spread(values).deviation
+        cells.append(f"{deviation:.1f}" if finite and len(values) > 1 else "–")
+        if study.failure_below is not None:
+            failures = np.sum(~(values >= 100 * study.failure_below))
+            cells += [f"{values.min():.1f}" if finite else "diverged", f"{failures}"]
+        for of in TABLED if qualities_of else ():
+            if name in qualities_of:
+                means = qualities_of[name][:, :, QUALITY.index(of)].mean(axis=0)
+                cells.append(f"{means[0]:.2f} → {means[-1]:.2f}")
+            else:
+                cells.append("–")
+        return cells
+
+    header = ["experiment", f"accuracy, % {images}{interval}", "standard deviation"]
+    if study.failure_below is not None:
+        header += ["lowest", f"failures (below {study.failure_below:.0%})"]
+    header += TABLED.values() if qualities_of else ()
+    tables = [markdown(header, map(row, accuracy))]
+    if study.differences:
+        rows = []
+        for name, points in compared(study, accuracy).items():
+            better = "–" if np.isnan(points).any() else f"{np.sum(points > 0)} of {len(points)}"
+            rows.append((name, _mean(points, "+.2f"), better))
+        header = ["difference, seed by seed", f"points {images}{interval}", "the first better"]
+        tables.append(markdown(header, rows))
+    return "\n".join(tables)
 
 
 def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Writes table.md, README.md, and the pictures points and cosines to `folder`."""
+    """Writes table.md, README.md, and the pictures points and quality to `folder`."""
     name, images = ACCURACY[study.images]
     accuracy = figures(runs, name)
     text = table(study, runs)
     write_whole(folder / "table.md", text)
-    means = (
-        "Student's t" if few(study.seeds) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
-    )
-    seeds = "1 seed" if study.seeds == 1 else f"{study.seeds} seeds"
+    count = len(study.seeds)
+    means = "Student's t" if few(count) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
+    seeds = "1 seed" if count == 1 else f"{count} seeds"
     splits = "each has its own split" if study.splits else "the images are the same"
+    intervals = f" Their 95 % intervals are by {means}." if count >= INTERVAL_FROM else ""
     rows = [
         (grid, row, f"`{' '.join(study.grids[grid][row])}`")
         for grid, row in best(study, runs).items()
     ]
     chosen = markdown(("grid", f"best mean, {images}", "flags"), rows) + "\n" if rows else ""
+    qualities_of = qualities(runs)
+    of_gradients = (
+        " Cosines and relative errors compare [the gradient that a time box learns from with the "
+        "true one](../../../docs/synthetic-gradients.md), over the steps of the first and of the "
+        "last epoch."
+        if qualities_of
+        else ""
+    )
     write_whole(
         folder / "README.md",
         f"# The study *{study.name}*: {seeds}\n\n"
-        f"Written by `make studies`. Each seed draws other initial values; {splits}. "
-        f"Means are over the seeds. Their 95 % intervals are by {means}; so are those of the "
-        "differences, which are taken seed by seed. The pooled cosine compares [the gradient that "
-        "a time box learns from with the true one](../../../docs/synthetic-gradients.md), over "
-        f"the training images after an epoch.\n\n{text}\n{chosen}"
+        f"Written by `make studies`. Each seed draws other initial values; {splits}. Means are "
+        f"over the seeds.{intervals}{of_gradients}\n\n{text}\n{chosen}"
         f"![{images}: accuracy of every run](points.png)\n",
     )
-    cosines = pooled_cosines(runs)
-    if cosines and not study.grids:  # The rows of a grid are too many for one picture.
-        with drawing(folder / "cosines", 9, 4) as figure:
-            figure.suptitle("Pooled cosine of the gradient that a time box uses and the true one")
-            draw_cosines(figure, cosines)
+    if qualities_of and not study.grids:  # The rows of a grid are too many for one picture.
+        with drawing(folder / "quality", 9, 6.5) as figure:
+            figure.suptitle("The gradient that a time box learns from, beside the true one")
+            draw_quality(figure, qualities_of)
     with drawing(folder / "points", 8, 0.45 * len(accuracy) + 1.9) as figure:
         figure.suptitle(f"Accuracy ({images}), {seeds}")
         draw_points(figure, accuracy)
 
 
-def draw_cosines(figure: Figure, cosines: dict[str, npt.NDArray[np.float64]]) -> None:
-    """Draws the means of the pooled cosines, [seeds, epochs, 2] of each experiment."""
-    for box, axes in enumerate(figure.subplots(1, 2, sharey=True)):
-        for name, values in cosines.items():
+def draw_quality(figure: Figure, quality: dict[str, npt.NDArray[np.float64]]) -> None:
+    """Draws mean cosine and relative error of both boxes, [seeds, epochs, `QUALITY`] each."""
+    for axes, of in zip(figure.subplots(2, 2, sharex=True).flat, TABLED, strict=True):
+        for name, values in quality.items():
             epochs = range(1, values.shape[1] + 1)
             marker = "." if len(epochs) == 1 else ""
-            axes.plot(epochs, values[:, :, box].mean(axis=0), marker=marker, label=name)
-        axes.axhline(0, color=GREY, zorder=0)
-        axes.set_title(f"time box {box + 1}")
+            means = values[:, :, QUALITY.index(of)].mean(axis=0)
+            axes.plot(epochs, means, marker=marker, label=name)
+        cosine = of.startswith("pooled_cosine")
+        axes.axhline(0 if cosine else 1, color=GREY, zorder=0)
+        axes.set_title(f"{'cosine' if cosine else 'relative error'}, time box {of[-1]}")
         epoch_axis(axes)
     figure.legend(handles=axes.lines[:-1], loc="outside lower center", ncols=4)
 
@@ -174,11 +174,13 @@ def draw_points(figure: Figure, accuracy: dict[str, npt.NDArray[np.float64]]) ->
         # One above the other, so that no point hides behind another.
         heights = row + np.linspace(-0.3, 0.3, len(values))
         of_row = spread(values)
-        ends = [100 * of_row.low, 100 * of_row.high]
         axes.plot(100 * values, heights, ".", color=BLUE, markersize=4, label="a run")
         axes.plot(100 * of_row.mean, row, "|", color=VERMILION, markersize=16, label="mean")
-        axes.plot(ends, [row, row], color=VERMILION, linewidth=3, label="its 95 % interval")
+        if len(values) >= INTERVAL_FROM:
+            ends = [100 * of_row.low, 100 * of_row.high]
+            axes.plot(ends, [row, row], color=VERMILION, linewidth=3, label="95 % interval")
     axes.set_yticks(range(len(accuracy)), list(accuracy))
     axes.set_ylim(len(accuracy) - 0.4, -0.6)
     axes.set_xlabel("accuracy, %")
-    figure.legend(handles=axes.lines[:3], loc="outside lower center", ncols=3)
+    labels = {line.get_label(): line for line in axes.lines}
+    figure.legend(handles=labels.values(), loc="outside lower center", ncols=3)

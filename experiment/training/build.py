@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from experiment.settings import Settings
+from graph.backprop import Source
 from graph.delayed import delayed_manual
 from graph.modules import Module
-from graph.quality import Quality, quality
+from graph.quality import Quality, Rows, quality, rows
 from graph.step import Step, forward_pass, training_step
 from graph.stepwise import loop_over_rows
-from graph.weights import PIXELS, Rates, Weights, declare_weights
+from graph.weights import PIXELS, Rates, Weights, declare_weights, feedback
 
 
 class Graph(NamedTuple):
@@ -27,12 +28,14 @@ class Graph(NamedTuple):
         forward: the operation of the forward pass, which writes the hidden states.
         new_images: placeholder for images to predict, [n, width].
         predictions: p of each of them, [n]; the hidden states go on from image to image.
+        lr_rec: the rate of the time boxes in manual mode, fed with `--warm_up` or `--decay`.
         cost: of the image, a scalar.
         train: the operation of one training step.
         epoch: the cost of each training image, [n]; evaluating it trains on them all. None with
             `--engine=feed`.
+        quality: of the gradients in that epoch, to be evaluated together with it. None without
+            `--diagnostics`.
         saver: of the weights.
-        quality: of the synthetic gradients of the training images, or None if there are none.
     """
 
     graph: tf.Graph
@@ -45,11 +48,12 @@ class Graph(NamedTuple):
     forward: tf.Operation
     new_images: tf.Tensor
     predictions: tf.Tensor
+    lr_rec: tf.Tensor
     cost: tf.Tensor
     train: tf.Operation
     epoch: tf.Tensor | None
-    saver: tf.train.Saver
     quality: Quality | None
+    saver: tf.train.Saver
 
 
 def compiled(settings: Settings) -> bool:
@@ -58,27 +62,36 @@ def compiled(settings: Settings) -> bool:
     return rewritten and settings.engine != "feed"
 
 
-def step_of(settings: Settings) -> Step:
-    """The training step of these settings."""
-    return Step(
-        settings.mode,
-        settings.wiring,
-        settings.decoupled,
-        ascend=settings.synthetic_step == "ascend",
-        rates=Rates(settings.lr_x, settings.lr_rec, settings.lr_sg),
-        lr_auto=settings.lr_auto,
-    )
-
-
-def declare(
-    settings: Settings, width: int, dtype: tf.DType
-) -> tuple[Weights, tuple[Module, Module]]:
-    """Declares the variables, and makes modules of two of them."""
-    label = settings.label_scale if settings.condition_on_label else 0.0
-    alone = settings.label_alone
+def declare(settings: Settings, width: int, dtype: tf.DType) -> tuple[Weights, Step]:
+    """Declares the variables, and chooses the training step of these settings."""
+    label = settings.label_scale if "label" in settings.module_input else 0.0
+    alone = settings.module_input == "label"
     sg_rows = (0 if alone else width) + (2 if label else 0)
     weights = declare_weights(width, dtype, sg_rows)
-    return weights, (Module(weights.w_sg_1, label, alone), Module(weights.w_sg_2, label, alone))
+    boxes = zip(
+        (settings.gradient_1, settings.gradient_2),
+        (weights.w_sg_1, weights.w_sg_2),
+        feedback(settings.seed, width),
+        strict=True,
+    )
+    with tf.name_scope("weights/"):  # The scope of the variables, entered again.
+        source_1, source_2 = (
+            Source(
+                name,
+                Module(w_sg, label, alone) if name == "synthetic" else None,
+                tf.constant(row, dtype) if name == "random" else None,
+            )
+            for name, w_sg, row in boxes
+        )
+        lr_rec = tf.placeholder_with_default(tf.constant(settings.lr_rec, dtype), [], "lr_rec")
+    return weights, Step(
+        settings.mode,
+        settings.wiring,
+        (source_1, source_2),
+        ascend=settings.synthetic_step == "ascend",
+        rates=Rates(settings.lr_x, lr_rec, settings.lr_sg),
+        lr_auto=settings.lr_auto,
+    )
 
 
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
@@ -89,27 +102,22 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         width: pixels per image.
         dtype: float64 is for checks of the arithmetic.
     """
-    step = step_of(settings)
     graph = tf.Graph()
     with graph.as_default():
         tf.set_random_seed(settings.seed)
-        weights, modules = declare(settings, width, dtype)
+        weights, step = declare(settings, width, dtype)
         with tf.name_scope("data"):
             x = tf.placeholder(dtype, [1, width], name="x")
             y = tf.placeholder(dtype, [1, 1], name="y")
             images = _training_data("images", settings.train_images, width, dtype)
             labels = _training_data("labels", settings.train_images, 1, dtype)
         forward = forward_pass(step, x, weights)
-        cost, train = training_step(step, x, y, weights, modules, forward)
-        epoch = None
+        cost, train = training_step(step, x, y, weights, forward)
+        epoch = of_epoch = None
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
-                epoch = loop_over_rows(
-                    lambda x, y: training_step(step, x, y, weights, modules),
-                    (images.read_value(), labels.read_value()),
-                    compiled=compiled(settings),
-                )
-            elif settings.engine == "delayed":
+                epoch, of_epoch = _stepwise(settings, step, weights, images, labels)
+            elif step.modules and settings.engine == "delayed":
                 epoch = delayed_manual(
                     images.read_value(),
                     labels.read_value(),
@@ -117,22 +125,18 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     step.rates,
                     published=settings.wiring == "published",
                     ascend=step.ascend,
-                    label=modules[0].label,
+                    label=step.modules[0].label,
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
 
-            def predict(x: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
+            def predict(x: tf.Tensor) -> tuple[list[tf.Tensor], tf.Operation]:
                 forward = forward_pass(step, x, weights)
-                return forward.readout.a[0, 0], forward.write
+                return [forward.readout.a], forward.write
 
-            predictions = loop_over_rows(predict, [new_images], compiled=False)
+            (p,) = loop_over_rows(predict, [new_images], [1], compiled=False)
+            predictions = p[:, 0]
         saver = tf.train.Saver(weights._asdict())
-        of_gradients = None
-        if settings.mode == "manual" and settings.decoupled != "none":
-            with tf.name_scope("quality_of_synthetic_gradients"):
-                data = images.read_value(), labels.read_value()
-                of_gradients = quality(*data, weights, modules, settings.decoupled)
     return Graph(
         graph=graph,
         weights=weights,
@@ -144,12 +148,32 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         forward=forward.write,
         new_images=new_images,
         predictions=predictions,
+        lr_rec=step.rates.lr_rec,
         cost=cost,
         train=train,
         epoch=epoch,
+        quality=of_epoch,
         saver=saver,
-        quality=of_gradients,
     )
+
+
+def _stepwise(
+    settings: Settings, step: Step, weights: Weights, images: Any, labels: Any
+) -> tuple[tf.Tensor, Quality | None]:
+    """The costs of an epoch, [n], and the quality of its gradients with `--diagnostics`."""
+
+    def one(x: tf.Tensor, y: tf.Tensor) -> tuple[list[tf.Tensor], tf.Operation]:
+        of_step = rows(x, y, weights, step.sources) if settings.diagnostics else ()
+        cost, train = training_step(step, x, y, weights)
+        return [tf.reshape(cost, [1, 1]), *of_step], train
+
+    width = images.shape[1]
+    columns = [1] + ([width] * len(Rows._fields) if settings.diagnostics else [])
+    x = images.read_value()
+    costs, *of_steps = loop_over_rows(
+        one, (x, labels.read_value()), columns, compiled=compiled(settings)
+    )
+    return costs[:, 0], quality(x, Rows(*of_steps)) if settings.diagnostics else None
 
 
 def _training_data(name: str, rows: int, columns: int, dtype: tf.DType) -> Any:

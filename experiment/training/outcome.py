@@ -17,8 +17,8 @@ QUALITY = (
     "pooled_cosine_2",
     "relative_error_1",
     "relative_error_2",
-    "update_cosine_x",
-    "update_cosine_rec",
+    "update_cosine_1",
+    "update_cosine_2",
 )
 
 
@@ -27,8 +27,8 @@ class History(NamedTuple):
 
     Attributes:
         costs: per epoch, the sum over the training images, [epochs].
-        quality: of the synthetic gradients after each epoch, [epochs, `QUALITY`]; empty if there
-            are none.
+        quality: of the time boxes' gradients in each epoch, [epochs, `QUALITY`]; empty without
+            `--diagnostics`.
         seconds: of training alone.
     """
 

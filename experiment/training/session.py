@@ -1,7 +1,7 @@
 """The Session: trains the graph and lets it predict."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ from experiment.settings import Settings
 from experiment.training.build import Graph, build, compiled
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
-from graph.quality import Quality
 from graph.weights import draw
 
 
@@ -28,10 +27,6 @@ class Running(NamedTuple):
         """The weights by name."""
         values: dict[str, npt.NDArray[np.floating]] = self.session.run(self.graph.weights._asdict())
         return values
-
-    def quality(self) -> Quality | None:
-        """The quality of the synthetic gradients now, or None if there are none."""
-        return quality(self.session, self.graph) if self.graph.quality is not None else None
 
     def save(self, prefix: str) -> None:
         """Writes the weights to files that begin with `prefix`. Raises OSErrors."""
@@ -75,11 +70,10 @@ def run(
         observe(history, running)
         for epoch in range(len(history.costs) + 1, settings.epochs + 1):
             began = time.perf_counter()
-            cost = train_epoch(session, graph, split.train)
+            cost, quality = train_epoch(session, graph, split.train, lr_rec(settings, epoch))
             seconds = history.seconds + time.perf_counter() - began
             check_finite(settings, epoch, cost)
-            figures = [quality(session, graph)] if graph.quality is not None else []
-            history = History([*history.costs, cost], [*history.quality, *figures], seconds)
+            history = History([*history.costs, cost], [*history.quality, *quality], seconds)
             observe(history, running)
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
@@ -131,27 +125,33 @@ def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
         ) from None
 
 
-def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
-    """One training step per image, in order; returns the sum of the costs."""
+def lr_rec(settings: Settings, epoch: int) -> float:
+    """The rate of the time boxes in an epoch, counted from 1 (docs/experiment.md §3a)."""
+    warm_up = 0.1 if settings.warm_up and epoch == 1 else 1.0
+    return warm_up * settings.lr_rec * settings.decay ** (epoch - 1)
+
+
+def train_epoch(
+    session: tf.Session, graph: Graph, images: Images, lr_rec: float
+) -> tuple[float, list[Sequence[float]]]:
+    """One training step per image, in order.
+
+    Returns:
+        The sum of the costs, and with `--diagnostics` a list of one row, the quality of the
+        gradients. It has six significant digits, because the last ones depend on the processor.
+    """
+    rate = {graph.lr_rec: lr_rec}
     if graph.epoch is None:
-        costs = [
-            session.run([graph.cost, graph.train], {graph.x: x[np.newaxis], graph.y: [[y]]})[0]
-            for x, y in zip(*images, strict=True)
-        ]
+        feeds = ({graph.x: [x], graph.y: [[y]], **rate} for x, y in zip(*images, strict=True))
+        costs = [session.run([graph.cost, graph.train], feed)[0] for feed in feeds]
+        quality: Sequence[float] = ()
     else:
-        costs = session.run(graph.epoch)
-    return float(np.sum(costs, dtype=np.float64))
+        costs, quality = session.run([graph.epoch, graph.quality or ()], rate)
+    figures = [float(f"{figure:.6g}") for figure in quality]
+    return float(np.sum(costs, dtype=np.float64)), [figures] if figures else []
 
 
 def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
     """p of each image in turn, [n]; the hidden states go on from image to image."""
     p: npt.NDArray[np.float32] = session.run(graph.predictions, {graph.new_images: images.x})
     return p
-
-
-def quality(session: tf.Session, graph: Graph) -> Quality:
-    """The quality of the synthetic gradients over all training images, with the present weights.
-
-    Six significant digits, because the last ones depend on the processor.
-    """
-    return Quality(*(float(f"{figure:.6g}") for figure in session.run(graph.quality)))

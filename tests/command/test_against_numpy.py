@@ -1,6 +1,7 @@
 """Whole runs of the command against NumPy programs, and against each other, on the real data."""
 
 import csv
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -141,11 +142,13 @@ def test_ordered_follows_numpy_and_tells_zeros_from_ones(
 
 def test_back_propagation_by_hand_is_automatic_differentiation(tmp_path):
     common = ("--wiring=connected", "--epochs=20", f"--results_dir={tmp_path}")
-    for own in ("--mode=auto --lr_auto=0.01", "--decoupled=none --lr_x=0.01 --lr_rec=0.01"):
+    for own in (
+        "--mode=auto --lr_auto=0.01",
+        "--gradient_1=true --gradient_2=true --lr_x=0.01 --lr_rec=0.01",
+    ):
         assert processes.run(*common, *own.split()).returncode == 0
     auto, true = (
-        read_costs(tmp_path / name)
-        for name in ("connected-auto", "connected-manual-decoupled-none")
+        read_costs(tmp_path / name) for name in ("connected-auto", "connected-manual-true-true")
     )
     assert auto[-1] < 0.1 * auto[0]
     np.testing.assert_allclose(true, auto, rtol=1e-4)
@@ -161,25 +164,22 @@ def test_connected_is_ordered_in_manual_mode(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("engine", "decoupled", "label", "rows"),
+    ("changes", "rows"),
     [
-        ("stepwise", "both", {"condition_on_label": True}, 786),
-        ("delayed", "both", {"condition_on_label": True, "label_scale": 4.0}, 786),
-        ("stepwise", "both", {"condition_on_label": True, "label_alone": True}, 2),
-        ("stepwise", "1", {}, 784),
-        ("stepwise", "2", {"condition_on_label": True, "label_scale": 4.0}, 786),
+        ({"module_input": "state+label", "diagnostics": True}, 786),
+        ({"module_input": "state+label", "label_scale": 4.0, "engine": "delayed"}, 786),
+        ({"module_input": "label"}, 2),
+        ({"gradient_2": "true", "synthetic_step": "descend", "diagnostics": True}, 784),
+        ({"gradient_1": "random", "gradient_2": "random", "diagnostics": True}, 784),
+        ({"gradient_1": "zero", "synthetic_step": "descend", "module_input": "state+label"}, 786),
+        ({"synthetic_step": "descend", "warm_up": True, "decay": 0.5}, 784),
     ],
 )
-def test_modules_and_combinations_follow_numpy(engine, decoupled, label, rows, tmp_path, split):
-    settings = Settings(
-        wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4, decoupled=decoupled, **label
-    )
-    own = [f"--{name}={value}" for name, value in label.items()]
+def test_update_rules_follow_numpy(changes, rows, tmp_path, split):
+    settings = Settings(wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4, **changes)
+    own = [f"--{name}={value}" for name, value in changes.items()]
     flags = "--wiring=ordered --epochs=2 --train_images=10 --lr_rec=1e-4"
-    result = processes.run(
-        *flags.split(), f"--engine={engine}", f"--decoupled={decoupled}", *own,
-        f"--results_dir={tmp_path}",
-    )  # fmt: skip
+    result = processes.run(*flags.split(), *own, f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     folder = tmp_path / settings.name
     drawn = {
@@ -192,14 +192,18 @@ def test_modules_and_combinations_follow_numpy(engine, decoupled, label, rows, t
         for name, (shape, deviation) in drawn.items()
     }
     train = [images[:10] for images in split.train]
-    with (folder / "quality.csv").open() as file:
-        figures = [list(map(float, row.values())) for row in csv.DictReader(file)]
     costs = []
-    for epoch in (1, 2):
-        costs.append(sum(numpy_steps.step(settings, x, y, w) for x, y in zip(*train, strict=True)))
-        expected = [epoch, *numpy_steps.quality(settings, *train, w)]
-        np.testing.assert_allclose(figures[epoch - 1], expected, rtol=1e-3, atol=1e-5)
+    for epoch in (0, 1):
+        rate = 1e-4 * settings.decay**epoch * (0.1 if settings.warm_up and not epoch else 1)
+        of_epoch = dataclasses.replace(settings, lr_rec=rate)
+        by_image, expected = numpy_steps.epoch_with_quality(of_epoch, *train, w)
+        costs.append(sum(by_image))
+        if settings.diagnostics:
+            with (folder / "quality.csv").open() as file:
+                figures = list(map(float, [*csv.DictReader(file)][epoch].values()))
+            np.testing.assert_allclose(figures, [epoch + 1, *expected], rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(read_costs(folder), costs, rtol=1e-4)
+    assert (folder / "quality.csv").exists() == settings.diagnostics
 
 
 def test_the_numpy_post_is_followed(tmp_path):

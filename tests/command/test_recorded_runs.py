@@ -20,14 +20,10 @@ from tests import processes
 from tests.reference.result_files import contents, read_costs, read_predictions
 
 pytestmark = pytest.mark.slow
-OF_EVERY_RUN = {
+FILES = {
     "cost.csv", "cost.png", "cost.svg", "diff.md", "log.txt", "metrics.json", "predictions.csv",
     "predictions.png", "predictions.svg",
 }  # fmt: skip
-FILES = {
-    "auto": OF_EVERY_RUN,
-    "manual": OF_EVERY_RUN | {"quality.csv", "quality.png", "quality.svg"},
-}
 
 
 @pytest.fixture(
@@ -57,8 +53,8 @@ def test_the_recorded_run_is_followed(run, recorded):
 
 
 def test_the_files_are_the_same_bytes_whatever_the_threads(run):
-    mode, one, eight = run
-    assert contents(one).keys() == FILES[mode]
+    _, one, eight = run
+    assert contents(one).keys() == FILES
     assert contents(one) == contents(eight)
 
 

@@ -16,7 +16,7 @@ from tests.reference.result_files import contents, read_costs
 
 pytestmark = pytest.mark.slow
 NAME = "ordered-manual"
-FLAGS = ("--wiring=ordered", "--epochs=3", "--train_images=30", "--test_images=4")
+FLAGS = ("--wiring=ordered", "--epochs=3", "--train_images=30", "--test_images=4", "--diagnostics")
 
 
 @pytest.fixture(scope="module")

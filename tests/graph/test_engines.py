@@ -17,16 +17,17 @@ from tests.reference.step_cases import (
     GENTLE_RATES,
     RATES,
     WIDTH,
+    both_synthetic,
     initial_values,
     initialize,
     session_of,
 )
 
-DELAYED = {
-    name: settings
+DELAYED = [
+    name
     for name, settings in CASES.items()
-    if (settings.mode, settings.decoupled, settings.label_alone) == ("manual", "both", False)
-}
+    if both_synthetic(settings) and settings.module_input != "label"
+]
 # Case, engine and number of images; the last block of `delayed` may be short.
 EPOCHS = [
     *((name, "stepwise", 3) for name in CASES),
@@ -37,13 +38,13 @@ FAST = {
     ("published-manual", "stepwise", 3),
     ("published-auto", "stepwise", 3),
     ("ordered-manual", "stepwise", 3),
-    ("connected-manual-1-True-descend", "stepwise", 3),
-    ("ordered-manual-2-descend", "stepwise", 3),
-    ("connected-manual-none", "stepwise", 3),
+    ("connected-manual-true-synthetic-descend-state+label-4.0", "stepwise", 3),
+    ("connected-manual-random-random", "stepwise", 3),
+    ("connected-manual-true-true", "stepwise", 3),
     ("connected-auto", "stepwise", 3),
     ("published-manual-descend", "delayed", BLOCK + 3),
     ("connected-manual", "delayed", BLOCK + 3),
-    ("ordered-manual-True-descend-4.0", "delayed", BLOCK + 3),
+    ("ordered-manual-state+label-descend-4.0", "delayed", BLOCK + 3),
 }
 assert set(EPOCHS) > FAST
 
@@ -79,7 +80,9 @@ def two_epochs(settings, images, engine, threads=1):
     graph = build(settings)
     with session.open_session(graph, threads=threads) as tf_session:
         session.initialize(tf_session, graph, settings, images)
-        costs = [session.train_epoch(tf_session, graph, images) for _ in range(2)]
+        costs = [
+            session.train_epoch(tf_session, graph, images, settings.lr_rec)[0] for _ in range(2)
+        ]
         return costs, tf_session.run(graph.weights._asdict())
 
 
@@ -116,7 +119,7 @@ def test_stepwise_follows_feed_and_rounds_alike_with_one_thread_and_two(settings
         pytest.param(Settings(), id="published"),
         pytest.param(Settings(wiring="ordered"), id="ordered", marks=pytest.mark.slow),
         pytest.param(
-            Settings(wiring="connected", condition_on_label=True, synthetic_step="descend"),
+            Settings(wiring="connected", module_input="state+label", synthetic_step="descend"),
             id="label",
             marks=pytest.mark.slow,
         ),

@@ -28,7 +28,8 @@ class Network:
             self.cost = network.cost_function(forward.readout.a, self.y)
             w_fc, w_rec = self.weights.w_fc, self.weights.w_rec
             d = d_readout(forward.readout, self.y)
-            true = backprop.true_gradients(self.x, self.y, forward, self.weights)
+            of_boxes = backprop.box_gradients(self.y, forward, self.weights, backprop.TRUE)
+            true = backprop.weight_gradients(self.x, forward, self.weights, of_boxes)
             self.by_hand = {
                 "d": d,
                 "t_2": d_hidden_state(d, w_fc),

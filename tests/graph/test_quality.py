@@ -1,4 +1,4 @@
-"""The quality of the synthetic gradients against NumPy and against `tf.gradients`."""
+"""The quality of the time boxes' gradients against NumPy and against `tf.gradients`."""
 
 import dataclasses
 
@@ -6,94 +6,111 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from experiment.settings import Settings
 from experiment.training.build import build
 from graph import network
+from graph.backprop import TRUE, Source
 from graph.modules import Module
-from graph.quality import cosine, quality, relative_error, synthetic_and_true
-from graph.weights import declare_weights
+from graph.quality import Rows, cosine, quality, relative_error, rows
+from graph.weights import declare_weights, shapes
 from tests.reference import numpy_steps
 from tests.reference.access_order import READS, accesses
-from tests.reference.step_cases import (
-    CASES,
-    GENTLE_RATES,
-    WIDTH,
-    initial_values,
-    initialize,
-    small_graph,
-)
+from tests.reference.step_cases import CASES, GENTLE_RATES, WIDTH, initial_values, initialize
 
 TOTAL = 6
-SYNTHETIC = {
-    name: dataclasses.replace(settings, engine="feed", train_images=TOTAL, **GENTLE_RATES)
-    for name, settings in CASES.items()
-    if settings.mode == "manual" and settings.decoupled != "none"
+MANUAL = {name: settings for name, settings in CASES.items() if settings.mode == "manual"}
+FAST = {
+    "published-manual",
+    "ordered-manual",
+    "connected-manual-true-synthetic-descend-state+label-4.0",
+    "connected-manual-random-random",
 }
-POST = SYNTHETIC["published-manual"]
 
 
-def small_network(seed, graph):
-    random = np.random.RandomState(seed)
-    values = initial_values(random, graph)
-    return values, random.standard_normal((TOTAL, WIDTH)), random.randint(0, 2, (TOTAL, 1))
-
-
-def post_modules(weights):
-    return Module(weights.w_sg_1), Module(weights.w_sg_2)
-
-
-@pytest.mark.parametrize("settings", SYNTHETIC.values(), ids=SYNTHETIC.keys())
-def test_quality_equals_numpy_in_every_wiring(settings):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(settings, id=name, marks=() if name in FAST else pytest.mark.slow)
+        for name, settings in MANUAL.items()
+    ],
+)
+def test_the_quality_of_an_epoch_equals_numpy(settings):
+    settings = dataclasses.replace(settings, diagnostics=True, train_images=TOTAL, **GENTLE_RATES)
     graph = build(settings, WIDTH, tf.float64)
-    values, images, labels = small_network(1, graph)
+    random = np.random.RandomState(1)
+    w = initial_values(random, graph)
+    images, labels = random.standard_normal((TOTAL, WIDTH)), random.randint(0, 2, (TOTAL, 1))
     with tf.Session(graph=graph.graph) as session:
-        initialize(session, graph, values, images, labels)
-        # So that hidden states and weights are not those of the start.
-        for x, y in zip(images, labels, strict=True):
-            session.run(graph.train, {graph.x: [x], graph.y: [y]})
-        w = session.run(graph.weights._asdict())
-        actual = session.run(graph.quality)
-        for name, value in session.run(graph.weights._asdict()).items():
-            np.testing.assert_array_equal(value, w[name], err_msg=name)
-    expected = numpy_steps.quality(settings, images, labels[:, 0], w)
-    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-12)
+        initialize(session, graph, w, images, labels)
+        for _ in range(2):
+            costs, figures = session.run([graph.epoch, graph.quality])
+            by_numpy = numpy_steps.epoch_with_quality(settings, images, labels[:, 0], w)
+            np.testing.assert_allclose(costs, by_numpy[0], rtol=1e-9)
+            np.testing.assert_allclose(figures, by_numpy[1], rtol=1e-8, atol=1e-12)
+
+
+def test_diagnostics_change_no_cost():
+    for diagnostics in (False, True):
+        settings = Settings(wiring="connected", train_images=TOTAL, diagnostics=diagnostics)
+        graph = build(settings, WIDTH)
+        random = np.random.RandomState(2)
+        values = initial_values(random, graph)
+        images, labels = random.standard_normal((TOTAL, WIDTH)), random.randint(0, 2, (TOTAL, 1))
+        with tf.Session(graph=graph.graph) as session:
+            initialize(session, graph, values, images, labels)
+            costs = session.run(graph.epoch)
+            weights = session.run(graph.weights)
+        if not diagnostics:
+            plain = costs, weights
+    np.testing.assert_array_equal(costs, plain[0])
+    for one, other in zip(weights, plain[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class OneImage:
+    """The rows of one image, on a small network."""
+
+    def __init__(self, sources=None, dtype=tf.float64):
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.x, self.y = tf.placeholder(dtype, [1, WIDTH]), tf.placeholder(dtype, [1, 1])
+            self.weights = declare_weights(WIDTH, dtype)
+            modules = (Module(self.weights.w_sg_1), Module(self.weights.w_sg_2))
+            sources = sources or tuple(Source("synthetic", module) for module in modules)
+            self.rows = rows(self.x, self.y, self.weights, sources)
+        random = np.random.RandomState(3)
+        self.values = [random.standard_normal(shape) for shape in shapes(WIDTH)]
+        self.feed = {self.x: random.standard_normal((1, WIDTH)), self.y: [[1]]}
+
+    def run(self, fetches):
+        with tf.Session(graph=self.graph) as session:
+            for variable, value in zip(self.weights, self.values, strict=True):
+                session.run(variable.initializer, {variable.initial_value: value})
+            return session.run(fetches, self.feed)
 
 
 def test_the_true_gradients_are_those_of_automatic_differentiation():
-    values, images, labels = small_network(2, build(POST, WIDTH))
-    with tf.Graph().as_default(), tf.Session() as session:
-        x = tf.placeholder(tf.float64, [None, WIDTH])
-        y = tf.placeholder(tf.float64, [None, 1])
-        weights = declare_weights(WIDTH, tf.float64)
-        _, true = synthetic_and_true(x, y, weights, post_modules(weights))
-        one = tf.placeholder(tf.float64, [1, WIDTH])
-        forward = network.ordered(one, weights, connected=True)
-        cost = network.cost_function(forward.readout.a, y)
-        by_tensorflow = tf.gradients(cost, [forward.h_1, forward.h_2, weights.w_x, weights.w_rec])
-        for name, variable in weights._asdict().items():
-            session.run(variable.initializer, {variable.initial_value: values[name]})
-        actual = session.run(true, {x: images, y: labels})
-        updates = [0, 0]
-        for i in range(TOTAL):
-            feed = {one: images[i : i + 1], y: labels[i : i + 1]}
-            t_1, t_2, *of_weights = session.run(by_tensorflow, feed)
-            np.testing.assert_allclose(actual.g_1[i], t_1[0], rtol=1e-9)
-            np.testing.assert_allclose(actual.g_2[i], t_2[0], rtol=1e-9)
-            updates = [sum(pair) for pair in zip(updates, of_weights, strict=True)]
-        np.testing.assert_allclose(actual.w_x, updates[0], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(actual.w_rec, updates[1], rtol=1e-9, atol=1e-12)
+    one = OneImage(TRUE)
+    with one.graph.as_default():
+        forward = network.ordered(one.x, one.weights, connected=True)
+        cost = network.cost_function(forward.readout.a, one.y)
+        boxes = forward.box_1, forward.box_2
+        t_1, t_2 = tf.gradients(cost, [box.a for box in boxes])
+        u, v = tf.gradients(cost, [box.z for box in boxes])
+    found, expected = one.run([one.rows, Rows(t_1, t_2, u, v, t_1, t_2, u, v)])
+    for name, value, by_tensorflow in zip(Rows._fields, found, expected, strict=True):
+        np.testing.assert_allclose(value, by_tensorflow, rtol=1e-9, err_msg=name)
 
 
 def test_nothing_is_written():
-    graph = build(POST, WIDTH)
-    found, _ = accesses([tensor.op for tensor in graph.quality])
-    operations = {op.type for of_one_variable in found.values() for op in of_one_variable}
-    assert operations == READS
-    assert len(found) == 8  # six weights, images and labels
+    by_variable, _ = accesses([tensor.op for tensor in OneImage().rows])
+    assert {op.type for operations in by_variable.values() for op in operations} == READS
+    assert len(by_variable) == 6
 
 
-def test_where_there_are_no_synthetic_gradients_there_is_no_quality():
-    for name, settings in CASES.items():
-        assert (small_graph(settings).quality is None) == (name not in SYNTHETIC)
+def test_without_diagnostics_there_is_no_quality():
+    for settings in (Settings(), Settings(mode="auto")):
+        assert build(settings, WIDTH).quality is None
 
 
 def evaluate(tensor):
@@ -114,13 +131,10 @@ def test_gradients_of_zero():
 
 def test_gradients_that_all_but_vanish_have_a_direction():
     """In float32 the square of 1e-25 is zero."""
-    values, images, labels = small_network(3, build(POST, WIDTH))
-    with tf.Graph().as_default(), tf.Session() as session:
-        weights = declare_weights(WIDTH)
-        x, y = tf.constant(images, tf.float32), tf.constant(labels, tf.float32)
-        figures = quality(x, y, weights, post_modules(weights))
-        for name, variable in weights._asdict().items():
-            value = values[name] * (1e-25 if name == "w_fc" else 1)
-            session.run(variable.initializer, {variable.initial_value: value})
-        assert session.run(figures.pooled_cosine_2) != 0
-        assert session.run(figures.update_cosine_rec) != 0
+    one = OneImage(dtype=tf.float32)
+    one.values[list(one.weights._fields).index("w_fc")] *= 1e-25
+    with one.graph.as_default():
+        figures = quality(one.x, one.rows)
+    found = one.run(figures)
+    assert found.pooled_cosine_2 != 0
+    assert found.update_cosine_1 != 0

@@ -1,8 +1,10 @@
-"""Training steps in NumPy, written from the specification's equations and nothing else.
+"""Training steps in NumPy, written from the equations of docs/experiment.md.
 
-`published` in both modes; `ordered` and `connected` where `numpy_version` has no answer. A step
-takes the weights as a dict of arrays, the post's names, changes them in place and returns the cost.
+A step takes the weights as a dict of arrays, by the post's names, changes them in place and returns
+the cost. The step of `ordered` and `connected` is `numpy_version`'s.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -72,9 +74,9 @@ def ordered_manual(settings, x, y, w):
 
 
 def module(settings, number, a, y, w):
-    """What goes into a module of synthetic gradients, and ĝ."""
-    label = settings.label_scale * np.array([1 - y, y]) if settings.condition_on_label else []
-    s = np.concatenate([[] if settings.label_alone else a, label])
+    """The input of a module of synthetic gradients, and ĝ."""
+    label = settings.label_scale * np.array([1 - y, y]) if "label" in settings.module_input else []
+    s = np.concatenate([[] if settings.module_input == "label" else a, label])
     return s, s @ w[f"w_sg_{number}"]
 
 
@@ -83,7 +85,7 @@ def learn(settings, number, s, g, t, w):
 
 
 def ordered_manual_with_the_label(settings, x, y, w):
-    """`ordered_manual` with modules that are told the label."""
+    """`ordered_manual` with modules whose input includes the label."""
     lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
     h_0 = w["hidden_states"][:, 0].copy()
     a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
@@ -105,39 +107,42 @@ def ordered_manual_with_the_label(settings, x, y, w):
     return (p - y) ** 2 / 2
 
 
-def box_1_decoupled(settings, x, y, w):
-    lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
-    h_0 = w["hidden_states"][:, 0].copy()
-    a_1 = np.tanh(x @ w["w_x"] + h_0 @ w["w_rec"])
-    s_1, g_1 = module(settings, 1, a_1, y, w)
-    u = g_1 * (1 - a_1**2)
-    w["w_rec"] += lr_rec * np.outer(h_0, u)
-    w["w_x"] += lr_rec * np.outer(x, u)
-    a_2 = np.tanh(x @ w["w_x"] + a_1 @ w["w_rec"])
-    p = sigma(a_2 @ w["w_fc"][:, 0])
+def feedback(settings, width):
+    random = np.random.RandomState((settings.seed, 1))
+    return (random.standard_normal((2, width)) * (0.95 * 0.2)).astype(np.float32)
+
+
+def box_gradients(settings, x, y, w):
+    """g₁ and g₂ from their sources, u, v, t₁, t₂, and the inputs of the modules."""
+    _, a_1, a_2, _, _, p = ordered_forward(x, w)
     d = (p - y) * p * (1 - p)
-    v = d * w["w_fc"][:, 0] * (1 - a_2**2)
-    t_1 = w["w_rec"] @ v
-    w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
-    # These are true gradients: they are subtracted whatever is done with the others.
-    w["w_rec"] -= settings.lr_rec * np.outer(a_1, v)
-    w["w_x"] -= settings.lr_rec * np.outer(x, v)
-    learn(settings, 1, s_1, g_1, t_1, w)
-    write(w, a_1, a_2)
-    return (p - y) ** 2 / 2
-
-
-def box_2_decoupled(settings, x, y, w):
-    lr_rec = {"ascend": 1, "descend": -1}[settings.synthetic_step] * settings.lr_rec
-    h_0, a_1, a_2, _, _, p = ordered_forward(x, w)
-    s_2, g_2 = module(settings, 2, a_2, y, w)
+    b_1, b_2 = feedback(settings, len(x))
+    t_2 = d * w["w_fc"][:, 0]
+    s_2, synthetic_2 = module(settings, 2, a_2, y, w)
+    g_2 = {"synthetic": synthetic_2, "true": t_2, "zero": 0 * t_2, "random": d * b_2}
+    g_2 = g_2[settings.gradient_2]
     v = g_2 * (1 - a_2**2)
-    u = w["w_rec"] @ v * (1 - a_1**2)
-    w["w_rec"] += lr_rec * (np.outer(h_0, u) + np.outer(a_1, v))
-    w["w_x"] += lr_rec * np.outer(x, u + v)
-    d = (p - y) * p * (1 - p)
-    w["w_fc"][:, 0] -= settings.lr_x * a_2 * d
-    learn(settings, 2, s_2, g_2, d * w["w_fc"][:, 0], w)
+    t_1 = w["w_rec"] @ v
+    s_1, synthetic_1 = module(settings, 1, a_1, y, w)
+    g_1 = {"synthetic": synthetic_1, "true": t_1, "zero": 0 * t_1, "random": d * b_1}
+    g_1 = g_1[settings.gradient_1]
+    u = g_1 * (1 - a_1**2)
+    return g_1, g_2, u, v, t_1, t_2, s_1, s_2
+
+
+def mixed_manual(settings, x, y, w):
+    g_1, g_2, u, v, t_1, t_2, s_1, s_2 = box_gradients(settings, x, y, w)
+    h_0, _, h_2, a_1, a_2, p = ordered_forward(x, w)
+    t_0 = w["w_rec"] @ u
+    w["w_fc"][:, 0] -= settings.lr_x * h_2 * (p - y) * p * (1 - p)
+    w["w_x"] -= settings.lr_rec * np.outer(x, u + v)
+    w["w_rec"] -= settings.lr_rec * (np.outer(h_0, u) + np.outer(a_1, v))
+    if settings.gradient_1 == "true":
+        w["hidden_states"][:, 0] -= settings.lr_rec * t_0
+    if settings.gradient_1 == "synthetic":
+        learn(settings, 1, s_1, g_1, t_1, w)
+    if settings.gradient_2 == "synthetic":
+        learn(settings, 2, s_2, g_2, t_2, w)
     write(w, a_1, a_2)
     return (p - y) ** 2 / 2
 
@@ -169,19 +174,17 @@ def through_time(x, y, w, lr_fc, lr_rest):
 
 
 def step(settings, x, y, w):
-    if settings.decoupled == "none":
-        return through_time(x, y, w, settings.lr_x, settings.lr_rec)
     if settings.mode == "auto":
         if settings.wiring == "connected":
             return through_time(x, y, w, settings.lr_auto, settings.lr_auto)
         return auto(settings, x, y, w)
     if settings.wiring == "published":
         return published_manual(settings, x, y, w)
-    if settings.decoupled != "both":
-        return {"1": box_1_decoupled, "2": box_2_decoupled}[settings.decoupled](settings, x, y, w)
-    if settings.condition_on_label:
-        return ordered_manual_with_the_label(settings, x, y, w)
-    return ordered_manual(settings, x, y, w)
+    if (settings.gradient_1, settings.gradient_2) != ("synthetic", "synthetic"):
+        return mixed_manual(settings, x, y, w)
+    if settings.module_input == "state":
+        return ordered_manual(settings, x, y, w)
+    return ordered_manual_with_the_label(settings, x, y, w)
 
 
 def predict(settings, images, w):
@@ -194,36 +197,22 @@ def predict(settings, images, w):
     return np.array(ps)
 
 
-def synthetic_and_true(settings, x, y, w):
-    """ĝ₁, t₁, ĝ₂, t₂ of one image: what the time boxes learn from, and the true gradients."""
-    _, a_1, a_2, _, _, p = ordered_forward(x, w)
-    t_2 = (p - y) * p * (1 - p) * w["w_fc"][:, 0]
-    t_1 = w["w_rec"] @ (t_2 * (1 - a_2**2))
-    _, g_2 = module(settings, 2, a_2, y, w)
-    if settings.decoupled == "1":
-        g_2 = t_2
-    _, g_1 = module(settings, 1, a_1, y, w)
-    if settings.decoupled == "2":
-        g_1 = w["w_rec"] @ (g_2 * (1 - a_2**2))
-    return g_1, t_1, g_2, t_2
-
-
 def cosine(a, b):
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
     return np.sum(a * b) / lengths if lengths else 0.0
 
 
-def quality(settings, images, labels, w):
-    """The figures of graph/quality.py, image by image and summed up."""
-    rows, updates = [], np.zeros((4, len(images[0]), len(images[0])))
+def epoch_with_quality(settings, images, labels, w):
+    """Trains on each image; the costs, and the figures of graph/quality.py."""
+    true = dataclasses.replace(settings, gradient_1="true", gradient_2="true")
+    costs, gradients, updates = [], [], np.zeros((4, len(images[0]), len(images[0])))
     for x, y in zip(images, labels, strict=True):
-        g_1, t_1, g_2, t_2 = synthetic_and_true(settings, x, y, w)
-        rows.append((g_1, t_1, g_2, t_2))
-        h_0, a_1, a_2, _, _, _ = ordered_forward(x, w)
-        for at, (first, second) in enumerate([(g_1, g_2), (t_1, t_2)]):
-            u, v = first * (1 - a_1**2), second * (1 - a_2**2)
-            updates[at] += np.outer(x, u + v)
-            updates[2 + at] += np.outer(h_0, u) + np.outer(a_1, v)
-    g_1, t_1, g_2, t_2 = map(np.array, zip(*rows, strict=True))
+        g_1, g_2, u, v, *_ = box_gradients(settings, x, y, w)
+        t_1, t_2, true_u, true_v, *_ = box_gradients(true, x, y, w)
+        gradients.append((g_1, g_2, t_1, t_2))
+        updates += [np.outer(x, each) for each in (u, true_u, v, true_v)]
+        costs.append(step(settings, x, y, w))
+    g_1, g_2, t_1, t_2 = map(np.array, zip(*gradients, strict=True))
     errors = [np.linalg.norm(g - t) / np.linalg.norm(t) for g, t in ((g_1, t_1), (g_2, t_2))]
-    return cosine(g_1, t_1), cosine(g_2, t_2), *errors, cosine(*updates[:2]), cosine(*updates[2:])
+    cosines = cosine(g_1, t_1), cosine(g_2, t_2)
+    return costs, (*cosines, *errors, cosine(*updates[:2]), cosine(*updates[2:]))

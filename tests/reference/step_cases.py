@@ -22,29 +22,31 @@ CASES = {
         {"wiring": "ordered", "mode": "manual"},
         {"wiring": "ordered", "mode": "manual", "synthetic_step": "descend"},
         {"wiring": "ordered", "mode": "auto"},
-        {"wiring": "ordered", "mode": "manual", "decoupled": "none"},
-        {"wiring": "ordered", "mode": "manual", "decoupled": "1"},
+        {"wiring": "ordered", "mode": "manual", "gradient_1": "true", "gradient_2": "true"},
         {
-            "wiring": "connected", "mode": "manual", "decoupled": "1", "condition_on_label": True,
+            "wiring": "ordered", "mode": "manual", "gradient_1": "synthetic", "gradient_2": "true",
             "synthetic_step": "descend",
         },
-        {"wiring": "ordered", "mode": "manual", "decoupled": "2", "synthetic_step": "descend"},
         {
-            "wiring": "connected", "mode": "manual", "decoupled": "2", "condition_on_label": True,
-            "label_scale": 4.0,
+            "wiring": "connected", "mode": "manual", "gradient_1": "true",
+            "gradient_2": "synthetic", "synthetic_step": "descend",
+            "module_input": "state+label", "label_scale": 4.0,
         },
-        {"wiring": "connected", "mode": "manual"},
-        {"wiring": "connected", "mode": "manual", "condition_on_label": True},
         {
-            "wiring": "ordered", "mode": "manual", "condition_on_label": True,
+            "wiring": "connected", "mode": "manual", "gradient_1": "zero",
+            "gradient_2": "synthetic", "synthetic_step": "descend", "module_input": "label",
+        },
+        {"wiring": "connected", "mode": "manual", "gradient_1": "zero", "gradient_2": "true"},
+        {"wiring": "connected", "mode": "manual", "gradient_1": "random", "gradient_2": "random"},
+        {"wiring": "connected", "mode": "manual"},
+        {"wiring": "connected", "mode": "manual", "module_input": "state+label"},
+        {
+            "wiring": "ordered", "mode": "manual", "module_input": "state+label",
             "synthetic_step": "descend", "label_scale": 4.0,
         },
-        {
-            "wiring": "connected", "mode": "manual", "condition_on_label": True,
-            "label_alone": True,
-        },
+        {"wiring": "connected", "mode": "manual", "module_input": "label"},
         {"wiring": "connected", "mode": "auto"},
-        {"wiring": "connected", "mode": "manual", "decoupled": "none"},
+        {"wiring": "connected", "mode": "manual", "gradient_1": "true", "gradient_2": "true"},
     )
 }  # fmt: skip
 
@@ -53,6 +55,11 @@ CASES = {
 def small_graph(settings):
     """The graph of these settings, in float64."""
     return build(settings, WIDTH, tf.float64)
+
+
+def both_synthetic(settings):
+    sources = (settings.gradient_1, settings.gradient_2)
+    return settings.mode == "manual" and sources == ("synthetic", "synthetic")
 
 
 def session_of(graph, threads=1):

@@ -61,7 +61,7 @@ def test_measure():
     assert (measured["test_correct"], measured["test_total"]) == (1, 2)
     assert measured["test_accuracy"] == 0.5
     assert (measured["pooled_cosine_1_last"], measured["pooled_cosine_2_last"]) == (0.5, 0.25)
-    assert (measured["update_cosine_x_last"], measured["update_cosine_rec_last"]) == (0.1, 0.2)
+    assert (measured["update_cosine_1_last"], measured["update_cosine_2_last"]) == (0.1, 0.2)
     assert (measured["relative_error_1_last"], measured["relative_error_2_last"]) == (0.75, 2)
     # Labels 1 1 0 1, predictions 0 1 1 0, labels before 0 1 1 0.
     assert (measured["held_out_accuracy"], measured["held_out_total"]) == (0.25, 4)

@@ -1,16 +1,29 @@
 """The tables and pictures of a study."""
 
-import re
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy import stats
 
 from experiment.studies import summary
 
 
 def cells(line):
     return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def runs_of(accuracies, quality=()):
+    """Runs of the experiment *first*, of which each has an accuracy."""
+    return [
+        {"experiment": "first", "held_out_accuracy": accuracy, "quality": list(quality)}
+        for accuracy in accuracies
+    ]
+
+
+def rows_of(study, runs, **changes):
+    study = study.definition._replace(differences=[], **changes)
+    head, _, *rows = map(cells, summary.table(study, runs).splitlines())
+    return head, rows
 
 
 def test_the_second_of_a_difference_is_subtracted(study):
@@ -25,44 +38,45 @@ def test_the_second_of_a_difference_is_subtracted(study):
     np.testing.assert_array_equal(by_seed["later − first"], later - first)
     table = summary.table(study.definition, runs).splitlines()
     (row,) = [cells(row) for row in table if "later −" in row]
-    assert (row[1], row[3]) == (f"{100 * (later - first).mean():+.2f}", "2 of 2")
+    assert row[1:] == [f"{100 * (later - first).mean():+.2f}", "2 of 2"]
 
 
-def test_one_seed_has_no_deviation(study):
-    study.run()
-    rows = summary.table(study.definition._replace(seeds=1), study.runs()[:2]).splitlines()
-    assert [cells(row)[2] for row in rows[2:4]] == ["–", "–"]
-    assert "nan" not in "".join(rows)
+def test_an_interval_takes_five_seeds(study):
+    accuracies = [0.9, 0.91, 0.92, 0.95, 0.96]
+    low, high = stats.ttest_1samp(100 * np.array(accuracies), 0).confidence_interval(0.95)
+    head, ((_, mean, deviation),) = rows_of(study, runs_of(accuracies), seeds=range(5))
+    assert head[1] == "accuracy, % held out (95 % CI)"
+    assert mean == f"92.8 ({low:.1f} to {high:.1f})"
+    assert deviation == f"{100 * np.std(accuracies, ddof=1):.1f}"
+    head, ((_, mean, _),) = rows_of(study, runs_of(accuracies[:4]), seeds=range(4))
+    assert (head[1], mean) == ("accuracy, % held out", "92.0")
+    _, ((_, mean, deviation),) = rows_of(study, runs_of([0.5]), seeds=range(1))
+    assert (mean, deviation) == ("50.0", "–")
 
 
-@pytest.mark.parametrize(
-    ("cosines", "text"),
-    [
-        ([0.25], ("0.25 → 0.25", "-0.25 → -0.25")),
-        ([0.25, 0.5, 0.75], ("0.25 → 0.75", "-0.25 → -0.75")),
-        ([0.1, 0.2, 0.3, 0.4, 0.8, 0.6, 0.7], ("0.10 → 0.70, 0.60", "-0.10 → -0.70, -0.80")),
-    ],
-)
-def test_the_table_has_the_cosines_and_the_correct_images(study, cosines, text):
-    runs = [
-        {
-            "experiment": "first", "held_out_accuracy": 0.5, "cost_first": 2.0, "cost_last": 1.0,
-            "test_correct": correct, "pooled_cosines": [[cosine, -cosine] for cosine in cosines],
-        }
-        for correct in (15, 18)
-    ]  # fmt: skip
-    defined = study.definition._replace(differences=[])
-    head, _, row, *_ = map(cells, summary.table(defined, runs).splitlines())
-    assert head[4] == "of 20 test images correct"
-    assert row[4].startswith("16.5 (")
-    assert tuple(row[5:7]) == text
-    other = summary.table(defined, [{**run, "test_images": 50} for run in runs])
-    assert "| of 50 test images correct |" in re.sub(" +", " ", other)
+def test_failures_are_counted(study):
+    runs = runs_of([0.9, 0.8999, 0.95])
+    head, (row,) = rows_of(study, runs, seeds=range(3), failure_below=0.9)
+    assert head[3:] == ["lowest", "failures (below 90%)"]
+    assert row[3:] == ["90.0", "1"]
+    del runs[0]["held_out_accuracy"]
+    _, (row,) = rows_of(study, runs, seeds=range(3), failure_below=0.9)
+    assert row[1:] == ["–", "–", "diverged", "2"]
+
+
+def test_the_quality_of_the_first_and_the_last_epoch(study):
+    quality = np.array([[0.1, 0.2, 1.5, 1.25, 0, 0], [0, 0, 9, 9, 0, 0], [0.3, 0.4, 0.5, 2, 0, 0]])
+    other = quality + [0.2, 0, 0, 0, 0, 0]
+    runs = [*runs_of([0.5], quality.tolist()), *runs_of([0.5], other.tolist())]
+    head, (row,) = rows_of(study, runs)
+    assert head[3:] == ["cosine, box 1", "box 2", "relative error, box 1", "box 2"]
+    assert row[3:] == ["0.20 → 0.40", "0.20 → 0.40", "1.50 → 0.50", "1.25 → 2.00"]
 
 
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "."), (2, "")])
-def test_a_cosine_of_one_epoch_is_a_point(epochs, marker):
+def test_a_figure_of_one_epoch_is_a_point(epochs, marker):
     figure = Figure()
-    summary.draw_cosines(figure, {"first": np.zeros((2, epochs, 2))})
+    summary.draw_quality(figure, {"first": np.zeros((2, epochs, 6))})
+    assert len(figure.axes) == 4
     for axes in figure.axes:
         assert axes.lines[0].get_marker() == marker

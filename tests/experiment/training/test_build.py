@@ -11,18 +11,17 @@ IN_TURN = {
     "time_box_1", "update_1", "time_box_2", "update_2", "update_synthetic_gradient_1", "readout",
     "update_readout", "update_synthetic_gradient_2",
 }  # fmt: skip
-# The scopes of back-propagation by hand: of the wiring `published`, then by --decoupled.
+# The scopes of back-propagation by hand: of each of its three steps.
 BY_HAND = {
     "published": {
         "synthetic_gradient_1", "synthetic_gradient_2", "true_gradient_1", "true_gradient_2",
         "updates",
     },
-    "both": IN_TURN,
-    "1": IN_TURN - {"update_readout", "update_synthetic_gradient_1", "update_synthetic_gradient_2"}
-    | {"true_gradients"},
-    "2": IN_TURN - {"update_1", "update_2", "update_synthetic_gradient_1"}
-    | {"synthetic_gradient_2", "update_1_and_2"},
-    "none": {"readout", "time_box_2", "time_box_1", "update_readout", "update_time_boxes"},
+    "ordered": IN_TURN,
+    "mixed": {
+        "readout", "time_box_2", "time_box_1", "time_box_1_1", "update_readout",
+        "update_readout_1", "update_time_boxes", "update_time_boxes_1",
+    },
 }  # fmt: skip
 
 
@@ -37,10 +36,14 @@ def test_every_operation_is_in_a_box(settings):
         boxes |= {"automatic_differentiation"}
     else:
         boxes |= {"manual_back_propagation"}
-        way = "published" if settings.wiring == "published" else settings.decoupled
+        step = "published" if settings.wiring == "published" else "ordered"
+        sources = {settings.gradient_1, settings.gradient_2}
+        if sources != {"synthetic"}:
+            step = "mixed"
         by_hand = {
             scope[1] for scope in scopes if scope[0] == "manual_back_propagation" and scope[1:]
         }
-        assert by_hand == BY_HAND[way]
-        boxes |= {"quality_of_synthetic_gradients"} if settings.decoupled != "none" else set()
+        if "synthetic" in sources and step == "mixed":
+            by_hand.remove("update_synthetic_gradients")
+        assert by_hand == BY_HAND[step]
     assert {scope[0] for scope in scopes} == boxes
