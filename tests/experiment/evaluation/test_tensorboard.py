@@ -152,7 +152,10 @@ def test_the_file_is_small(folder, events):
 
 
 def test_auto_mode_has_no_cosine(tmp_path):
-    run_with_events(tmp_path, dataclasses.replace(SETTINGS, mode="auto", lr_rec=1e-6, epochs=1))
+    run_with_events(
+        tmp_path,
+        dataclasses.replace(SETTINGS, mode="auto", lr_rec=1e-6, epochs=1, diagnostics=False),
+    )
     graph, tags = read(tmp_path)
     assert {name.partition("/")[0] for name in tags} == {
         "cost_per_epoch", "norm", "update_norm_per_epoch", "weights", "test_images",

@@ -66,7 +66,7 @@ def test_failures_are_counted(study):
 
 def test_the_quality_of_the_first_and_the_last_epoch(study):
     quality = np.array([[0.1, 0.2, 1.5, 1.25, 0, 0], [0, 0, 9, 9, 0, 0], [0.3, 0.4, 0.5, 2, 0, 0]])
-    other = quality + [0.2, 0, 0, 0, 0, 0]
+    other = quality + np.array([0.2, 0, 0, 0, 0, 0])
     runs = [*runs_of([0.5], quality.tolist()), *runs_of([0.5], other.tolist())]
     head, (row,) = rows_of(study, runs)
     assert head[3:] == ["cosine, box 1", "box 2", "relative error, box 1", "box 2"]
