@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,11 +16,20 @@ from experiment.settings import PROJECT
 REPRODUCE = str(PROJECT / "reproduce.py")
 
 
-def run(*arguments, folder="/", project=PROJECT, **environment):
-    """Runs reproduce.py to its end, by default from a folder that is not the project's."""
+def run(*arguments, folder="/", project=PROJECT, largest_file=None, **environment):
+    """Runs reproduce.py to its end, by default from a folder that is not the project's.
+
+    With `largest_file` the system lets no file grow beyond that many bytes.
+    """
+
+    def limit():
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
     return subprocess.run(
         [sys.executable, project / "reproduce.py", *map(str, arguments)],
         cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True,
+        preexec_fn=limit,
     )  # fmt: skip
 
 
