@@ -18,38 +18,24 @@ from tests.processes import started
 pytestmark = pytest.mark.slow
 
 PER_SEED = 5_000  # Hypothesis remembers the inputs of a seed.
-# The first columns of the table, and the inputs.
+# The first columns of the table.
 ROWS = {
-    "data": (
-        "the data are damaged",
-        "one line names the file, or the data are read right",
-        "files",
-    ),
-    "checkpoint": (
-        "a file of a checkpoint is damaged",
-        "the checkpoint is left out, or the file is intact",
-        "files",
-    ),
-    "study": (
-        "the file of a study is wrong",
-        "one line names the file, or it is a study",
-        "files",
-    ),
-    "flags": (
-        "a flag or a flag file is wrong",
-        "one line names it, or a run can have these settings",
-        "command lines",
-    ),
+    "data": ("the data are damaged", "one line names the file, or they are read right"),
+    "checkpoint": ("a file of a checkpoint is damaged", "the checkpoint is left out"),
+    "study": ("the file of a study is wrong", "one line names the file, or it is a study"),
+    "flags": ("a flag or a flag file is wrong", "one line names it, or a run can have these flags"),
 }
 
 
 @pytest.fixture
 def report(outcome):
+    """Checks the counts of a fuzzer and notes its row of the table."""
+
     def report(name, fuzzer, counts, wanted):
         assert counts.total() >= wanted
         assert min(counts["read"], counts["refused"]) > 0.001 * wanted
-        failure, then, inputs = ROWS[name]
-        tried = f"{counts.total()} {inputs}, {counts['refused']} refused: 0 crashes, each within "
+        failure, then = ROWS[name]
+        tried = f"{counts.total()} inputs, {counts['refused']} refused: 0 crashes, each within "
         outcome(f"{failure} (by {fuzzer})", then, f"{tried}{SECONDS} s and {MEGABYTES} MB")
 
     return report
@@ -58,10 +44,8 @@ def report(outcome):
 @pytest.fixture
 def campaign(pytestconfig):
     """Loads Hypothesis's profile of the campaign; yields the number of inputs."""
-    inputs, former = (
-        pytestconfig.getoption("inputs"),
-        hypothesis.settings.get_current_profile_name(),
-    )
+    inputs = pytestconfig.getoption("inputs")
+    former = hypothesis.settings.get_current_profile_name()
     hypothesis.settings.register_profile(
         "campaign", max_examples=min(inputs, PER_SEED), deadline=None, database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
