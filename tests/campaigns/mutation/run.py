@@ -153,14 +153,16 @@ def measure(folder, files):
     known = {file: {"seconds": {}, "lines": {}} for file in files}
     for line in (folder / "seconds").read_text().splitlines():
         test, seconds = json.loads(line)
-        known[test.split("::")[0]]["seconds"][test] = seconds
+        if seconds < SLOW_TEST:
+            known[test.split("::")[0]]["seconds"][test] = seconds
     for source, covered in json.loads((folder / "lines.json").read_text())["files"].items():
         for line, contexts in covered["contexts"].items():
             # pytest adds the phase of a test to its name.
             tests = {re.sub(r" \((setup|call|teardown)\)$", "", each) for each in contexts} - {""}
             for test in tests:
-                lines = known[test.split("::")[0]]["lines"].setdefault(test, {})
-                lines.setdefault(source, []).append(int(line))
+                each = known[test.split("::")[0]]
+                if test in each["seconds"]:
+                    each["lines"].setdefault(test, {}).setdefault(source, []).append(int(line))
     for file, each in known.items():
         each["digests"] = digests({file, *(s for lines in each["lines"].values() for s in lines)})
     return known
@@ -197,10 +199,9 @@ def tests_for(source, line, known, killers):
         return -killers[test], seconds[test]
 
     for test in (*sorted(direct, key=order), *sorted(others, key=order)):
-        if seconds[test] < SLOW_TEST:
-            left -= seconds[test]
-            if left > 0 or not tests:
-                tests.append(test)
+        left -= seconds[test]
+        if left > 0 or not tests:
+            tests.append(test)
     return tests
 
 

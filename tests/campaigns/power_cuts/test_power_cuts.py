@@ -173,12 +173,12 @@ def kinds(cut_run):
 
 
 def in_time(trees, most, pytestconfig):
-    """Yields the first tree, and evenly spaced ones, at most `most`, until --kill_seconds."""
+    """Yields evenly spaced trees, at most `most`, and one at least, until --kill_seconds."""
     begun, count = time.monotonic(), min(len(trees), most)
     for number in range(count):
         if number and time.monotonic() > begun + pytestconfig.getoption("kill_seconds"):
             return
-        yield trees[number * (len(trees) - 1) // max(count - 1, 1)]
+        yield trees[(2 * number + 1) * len(trees) // (2 * count)]
 
 
 def test_the_run_goes_on(cut_run, tmp_path, pytestconfig, outcome):
