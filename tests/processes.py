@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -15,15 +16,21 @@ from experiment.settings import PROJECT
 REPRODUCE = str(PROJECT / "reproduce.py")
 
 
-def run(*arguments, folder="/", project=PROJECT, without=(), **environment):
+def run(*arguments, folder="/", project=PROJECT, without=(), largest_file=None, **environment):
     """Runs reproduce.py to its end, by default from a folder that is not the project's.
 
-    `without` names variables that the environment loses.
+    Args:
+        without: variables that the environment loses.
+        largest_file: bytes beyond which no file may grow.
     """
+    limit = largest_file and (
+        lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    )
     inherited = {name: value for name, value in os.environ.items() if name not in without}
     return subprocess.run(
         [sys.executable, project / "reproduce.py", *map(str, arguments)],
         cwd=folder, env={**inherited, **environment}, capture_output=True, text=True,
+        preexec_fn=limit,
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -106,12 +105,7 @@ def test_sigterm_ends_a_run_after_its_epoch(former):
 
 def test_a_full_disk_gets_one_line_and_loses_nothing(former):
     before = contents(former / NAME)
-    limit = 10**6
-    result = subprocess.run(
-        [sys.executable, processes.REPRODUCE, *SHORT, f"--results_dir={former}"],
-        capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )  # fmt: skip
+    result = processes.run(*SHORT, f"--results_dir={former}", largest_file=10**6)
     assert "too large): make room" in processes.error_line(result)
     assert contents(former / NAME) == before
     assert [path.name for path in former.iterdir()] == [NAME]

@@ -1,12 +1,11 @@
-"""Runs a program that is killed at one of the things that it does to its files.
+"""Runs a program and kills it just before it changes a file.
 
-    dying.py FOLDER EVENT NUMBER PROGRAM ARGUMENTS...
+    kill_at_file_event.py FOLDER EVENT NUMBER PROGRAM ARGUMENTS...
 
-Python tells of them, by the names of EVENTS, before they happen. It is killed before the one of
-this NUMBER that is called EVENT and is done within FOLDER; a file that was to be written is there
-then, and empty. With NUMBER 0 it comes to its end, and its last line on stderr says how many there
-were of each, as JSON. RENAMEAT2=no in the environment makes the system one that cannot swap two
-names in one step.
+Python's audit hook reports each of EVENTS before it happens. The program gets SIGKILL before event
+NUMBER of the name EVENT within FOLDER. A file that was to be opened for writing exists then, and is
+empty. With NUMBER 0 the program runs to its end; the last line on stderr counts the events, as
+JSON. With RENAMEAT2=no in the environment, the system cannot swap two names in one step.
 """
 
 import collections
@@ -24,28 +23,28 @@ EVENTS = (
 SWAP = "renameat2"
 
 
-def concerns(event, arguments, folder):
-    """Whether it changes something within the folder, as far as one can see."""
+def changes_folder(event, arguments, folder):
+    """Whether an event changes a file within the folder, as far as its arguments show."""
     if event == "ctypes.dlsym":
         return arguments[1] == SWAP
     first, last = arguments[0], arguments[-1]
     if event == "open" and (isinstance(first, int) or not last & (os.O_WRONLY | os.O_RDWR)):
         return False
-    # A lock is known by its file's number, and of a name within a folder that is being removed
-    # that folder's number comes last.
-    within = event in ("os.remove", "os.rmdir") and last >= 0
-    return within or isinstance(first, int) or os.fsdecode(first).startswith(folder)
+    # flock names a file by its descriptor. The last argument of a removal is the descriptor of the
+    # folder if the name is relative to it, as in shutil.rmtree.
+    relative = event in ("os.remove", "os.rmdir") and last >= 0
+    return relative or isinstance(first, int) or os.fsdecode(first).startswith(folder)
 
 
 def main(folder, event, number, program, *arguments):
-    done = collections.Counter()
+    counts = collections.Counter()
 
-    def hook(name, its):
-        if name in EVENTS and concerns(name, its, folder):
-            done[name] += 1
-            if name == event and done[name] == int(number):
-                if name == "open":  # which tells the hook once more, of the next number
-                    os.open(its[0], its[2], 0o666)
+    def hook(name, values):
+        if name in EVENTS and changes_folder(name, values, folder):
+            counts[name] += 1
+            if name == event and counts[name] == int(number):
+                if name == "open":  # os.open calls the hook again, with the next number.
+                    os.open(values[0], values[2], 0o666)
                 os.kill(os.getpid(), signal.SIGKILL)
             if name == "ctypes.dlsym" and os.environ.get("RENAMEAT2") == "no":
                 raise AttributeError(SWAP)
@@ -57,7 +56,7 @@ def main(folder, event, number, program, *arguments):
         runpy.run_path(program, run_name="__main__")
     finally:
         if number == "0":
-            print(f"\n{json.dumps(done)}", file=sys.stderr)
+            print(f"\n{json.dumps(counts)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

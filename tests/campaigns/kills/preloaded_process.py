@@ -1,6 +1,6 @@
-"""Processes that begin with what takes seconds to import: forks of one that has done so.
+"""Processes that start quickly: forks of a server that has imported TensorFlow and Matplotlib.
 
-That one has run nothing else, and none of this project's code.
+The server has run nothing else, and no code of this project.
 """
 
 import multiprocessing
@@ -10,7 +10,7 @@ import sys
 from multiprocessing import forkserver
 from unittest import mock
 
-import dying
+from tests.campaigns.kills import kill_at_file_event
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -19,8 +19,8 @@ CONTEXT.set_forkserver_preload(
 
 
 def fork(function, *arguments):
-    """A process that calls the function."""
-    # As the command sets it before the import; in this process all stays as it is.
+    """A multiprocessing.Process that calls the function."""
+    # The command sets this before it imports TensorFlow; here it must not change this process.
     with mock.patch.dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3"):
         forkserver.ensure_running()
     process = CONTEXT.Process(target=function, args=arguments)
@@ -28,27 +28,27 @@ def fork(function, *arguments):
     return process
 
 
-def begin(arguments, environment, files):
+def _main(arguments, environment, outputs):
     os.setsid()
     os.chdir("/")
     os.environ.update(environment)
-    for number, path in files.items():
+    for number, path in outputs.items():
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    dying.main(*arguments)
+    kill_at_file_event.main(*arguments)
 
 
-class Dying:
-    """A program that dying.py runs, in a fork, as far as the tests need a subprocess.Popen of it.
+class PreloadedProcess:
+    """kill_at_file_event.py in a fork, with the part of subprocess.Popen that the tests use.
 
     Args:
-        arguments: of dying.py.
-        environment: what is added to this process's.
-        folder: for what it says.
+        arguments: of kill_at_file_event.py.
+        environment: added to this process's.
+        folder: for the files of its output.
     """
 
     def __init__(self, arguments, environment, folder):
-        self.files = {1: folder / "stdout", 2: folder / "stderr"}
-        self.process = fork(begin, arguments, environment, self.files)
+        self.outputs = {1: folder / "stdout", 2: folder / "stderr"}
+        self.process = fork(_main, arguments, environment, self.outputs)
         self.pid = self.process.pid
         self.stdout = self.stderr = None
 
@@ -67,7 +67,7 @@ class Dying:
 
     def communicate(self, timeout=None):
         self.wait(timeout)
-        return tuple(path.read_text() for path in self.files.values())
+        return tuple(path.read_text() for path in self.outputs.values())
 
     def kill(self):
         self.process.kill()

@@ -1,8 +1,9 @@
-"""SIGKILL, at any moment and at those that are known as dangerous: nothing is lost, or differs.
+"""Kills runs, studies, workers and schedulers at random and at dangerous moments: nothing is lost.
 
-`make test` tries a few, `make faults` over a thousand: it says every now and then how far it is,
-and when it was stopped it goes on. A *round* kills something again and again until it has come to
-its end in spite of that, and compares what it wrote with what it writes undisturbed.
+The slow tests kill each kind once, `make failures` over a thousand times. A *round* kills a command
+again and again until it ends in spite of that, then compares its files with those of an undisturbed
+command. The number of a round decides everything random in it, so that a failed round can be
+repeated; a stopped campaign goes on with the next round.
 """
 
 import contextlib
@@ -19,51 +20,47 @@ import subprocess
 import sys
 import time
 
-import forked
 import pytest
-from conftest import PROJECT
-from test_cluster import certified, end, last_line, processes, scheduler, wait_for, worker, workers
-from test_study import STUDY
 
+from experiment.settings import PROJECT
 from experiment.storage.folder import write_whole
+from tests.campaigns.kills import kill_at_file_event
+from tests.campaigns.kills.preloaded_process import PreloadedProcess
+from tests.processes import (
+    REPRODUCE,
+    certificates,
+    dask_workers,
+    kill_session,
+    last_line,
+    scheduler,
+    session_of,
+    started,
+    wait_for,
+    worker,
+)
+from tests.reference.result_files import contents
 
-REPRODUCE = str(PROJECT / "reproduce.py")
+pytestmark = pytest.mark.slow
+
 SHORT = ("--epochs=12", "--train_images=30", "--test_images=5")
 CHECKPOINTS = ("--checkpoint_every=2", "--resume")
+STUDY = """
+seeds = 2
+images = "held_out"
+[experiments]
+later = "--mode=auto --wiring=ordered --epochs=2 --train_images=20"
+first = "--engine=delayed --epochs=2 --train_images=20"
+[differences]
+later = "first"
+"""
 FORMER = "of an earlier study\n"
-GONE = 60  # seconds, after which nothing that a command began may be alive
-HANGS = 900  # seconds, after which something hangs
-PROGRESS = 20  # seconds between two lines that say how far it is
+END_SECONDS = 60  # the children of a killed command end within
+HANG_SECONDS = 900
+PROGRESS_SECONDS = 20  # between two lines of progress
 
 
-def content(folder):
-    """The results in a folder: all that has to be the same in every run."""
-    return {
-        path.name: path.read_bytes() for path in folder.glob("*.*") if path.name != "timing.json"
-    }
-
-
-@contextlib.contextmanager
-def started(*command, **environment):
-    """A process in a session of its own; it ends with all that it began."""
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        cwd="/", env={**os.environ, **environment}, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        yield process
-    finally:
-        end(process)
-
-
-def dying(folder, event="", number=0):
-    """What a command begins with that is to die before an event in the folder."""
-    return str(PROJECT / "tests/dying.py"), str(folder), event, str(number)
-
-
-def lives_until(process, condition, seconds):
-    """Whether it is still there some seconds after a condition is met."""
+def lives_after(process, condition, seconds):
+    """Whether the process still lives some seconds after the condition is met."""
     while process.poll() is None and not condition():
         time.sleep(0.001)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -76,69 +73,66 @@ def always():
 
 
 class Kind:
-    """Something to kill.
+    """A kind of command to kill.
 
     Attributes:
-        fault, then: the first columns of the table.
-        operations: how many of each event of dying.py there are if nothing happens.
-        seconds: that it takes then.
-        share: of the kills that are asked for; a study takes many times as long as a run.
+        failure, outcome: the first columns of the table.
+        share: of the kills that --kills names.
+        seconds: of an undisturbed command.
+        events: of kill_at_file_event.py in an undisturbed command, by name.
 
-    A `round` takes the folder to use, what decides at random, and the most kills; it says how many
-    there were.
+    `round` takes an empty folder, a random.Random and the most kills; it returns their number.
     """
 
     share = 1.0
 
-    def undisturbed(self, folder):
-        """Runs the command to its end."""
+    def run_undisturbed(self, folder):
+        """Runs the command to its end; returns its seconds and its events."""
         begun = time.monotonic()
-        with started(*dying(folder), *self.command(folder), RENAMEAT2="no") as process:
+        program = kill_at_file_event.__file__, folder, "", 0, *self.command(folder)
+        with started(*program, RENAMEAT2="no") as process:
             _, stderr = process.communicate()
         assert process.returncode == 0, stderr
-        self.seconds = time.monotonic() - begun
-        self.operations = dict(sorted(json.loads(stderr.splitlines()[-1]).items()))
+        events = json.loads(stderr.splitlines()[-1])
+        return time.monotonic() - begun, dict(sorted(events.items()))
 
     @contextlib.contextmanager
-    def killed(self, folder, random, meant):
-        """The command; if it is meant to, it dies at something it does, or from outside."""
-        command = self.command(folder)
-        if not meant:
-            with started(*command) as process:
-                yield process
-        elif random.random() < 0.3:
-            with self.doomed(folder, "", 1, command) as process:
+    def killed(self, folder, random):
+        """Yields the command, which is killed at one of its events, or at a moment from outside."""
+        if random.random() < 0.3:
+            with self.killed_at(folder, "", 1) as process:
                 moment = random.choice(list(self.moments(folder, process, random)))
-                if lives_until(process, *moment):
+                if lives_after(process, *moment):
                     process.kill()
                 yield process
         else:
-            # Mostly those that matter most; there are more renames where the system cannot swap.
-            event = random.choice(["open", "os.rename", random.choice(list(self.operations))])
-            number = random.randint(1, self.operations.get(event, 1))
+            # Files and renames matter most. Without renameat2 there are more renames.
+            event = random.choice(["open", "os.rename", random.choice(list(self.events))])
+            number = random.randint(1, self.events.get(event, 1))
             swap = "no" if event == "os.rename" else "yes"
-            with self.doomed(folder, event, number, command, RENAMEAT2=swap) as process:
+            with self.killed_at(folder, event, number, RENAMEAT2=swap) as process:
                 yield process
 
-    def doomed(self, folder, event, number, command, **environment):
-        """The command, which dies before an event in the folder."""
-        return started(*dying(folder, event, number), *command, **environment)
+    def killed_at(self, folder, event, number, **environment):
+        """The command in kill_at_file_event.py."""
+        program = kill_at_file_event.__file__, folder, event, number, *self.command(folder)
+        return started(*program, **environment)
 
 
 class Run(Kind):
-    """A single run, in the place of an earlier one.
+    """A single run that replaces the results of an earlier one.
 
-    What is to die is forked from a process that has imported TensorFlow: it takes half the time.
+    Killed runs are forks of a process that has imported TensorFlow, which halves their time.
     """
 
-    fault = "a run is killed (SIGKILL), at any moment"
+    failure = "a run is killed (SIGKILL) at any moment"
 
     def __init__(self, name, *flags):
         self.name, self.flags = name, flags
-        goes_on = "`--resume` goes on from the newest checkpoint"
-        then = goes_on if "--resume" in flags else "in numpy mode it starts over"
-        self.then = (
-            "the former results are there, or the new ones, whole; the next run takes over its "
+        resumed = "`--resume` goes on from the newest checkpoint"
+        then = resumed if "--resume" in flags else "in numpy mode it starts over"
+        self.outcome = (
+            "the former results or the new ones are there, complete; the next run takes over the "
             f"lock, and {then}, to the same bytes"
         )
 
@@ -146,142 +140,152 @@ class Run(Kind):
         return REPRODUCE, *self.flags, f"--results_dir={folder}"
 
     @contextlib.contextmanager
-    def doomed(self, folder, event, number, command, **environment):
-        process = forked.Dying(
-            (*dying(folder, event, number)[1:], *command), environment, folder.parent
-        )
+    def killed_at(self, folder, event, number, **environment):
+        arguments = str(folder), event, str(number), *self.command(folder)
+        process = PreloadedProcess(arguments, environment, folder.parent)
         try:
             yield process
         finally:
-            end(process)
+            kill_session(process)
 
     def begin(self, folder):
-        """Puts there what is to be replaced."""
+        """Copies the results that the run replaces."""
         shutil.copytree(PROJECT / "results" / self.name, folder / self.name)
 
     def prepare(self, folder):
         self.begin(folder)
-        self.undisturbed(folder)
-        self.whole = content(folder / self.name)
-        self.former = content(PROJECT / "results" / self.name)
+        self.former = contents(folder / self.name)
+        self.seconds, self.events = self.run_undisturbed(folder)
+        self.new = contents(folder / self.name)
 
-    def epoch(self, there):
-        """Of the newest checkpoint."""
-        names = (path.name for path in there.glob("checkpoint/epoch-*"))
+    def newest_checkpoint(self, run_folder):
+        """The epoch of the newest checkpoint, or 0."""
+        names = (path.name for path in run_folder.glob("checkpoint/epoch-*"))
         return max((int(name.removeprefix("epoch-")) for name in names), default=0)
 
     def moments(self, folder, process, random):
-        """When to kill: at any time, or soon after something that is worth a cut has begun."""
+        """Conditions, each with the seconds from then to the kill."""
 
-        def there(pattern):
+        def exists(pattern):
             return lambda: any(folder.glob(pattern))
 
         yield always, random.uniform(0, self.seconds)
-        yield there(f".{self.name}.new/*"), random.uniform(0, 1)
-        yield there(f".{self.name}.new/predictions.png"), random.uniform(0, 0.1)
+        yield exists(f".{self.name}.new/*"), random.uniform(0, 1)
+        yield exists(f".{self.name}.new/predictions.png"), random.uniform(0, 0.1)
         if "--resume" in self.flags:
-            yield there(f"{self.name}/checkpoint/new"), random.uniform(0, 0.1)
-            yield there(f"{self.name}/checkpoint/epoch-*"), random.uniform(0, 0.5)
+            yield exists(f"{self.name}/checkpoint/new"), random.uniform(0, 0.1)
+            yield exists(f"{self.name}/checkpoint/epoch-*"), random.uniform(0, 0.5)
 
     def round(self, folder, random, most):
         self.begin(folder)
         epoch = 0
         for kills in itertools.count():
-            with self.killed(folder, random, kills < most) as process:
-                _, stderr = process.communicate(timeout=HANGS)
-            assert stderr == ""  # Above all, no checkpoint may be damaged.
-            there = folder / self.name
+            command = (
+                self.killed(folder, random) if kills < most else started(*self.command(folder))
+            )
+            with command as process:
+                _, stderr = process.communicate(timeout=HANG_SECONDS)
+            assert stderr == ""  # No checkpoint is damaged.
+            run_folder = folder / self.name
             if process.returncode == 0:
-                assert content(there) == self.whole
+                assert contents(run_folder) == self.new
                 assert [path.name for path in folder.iterdir()] == [self.name]
                 return kills
             assert process.returncode == -signal.SIGKILL
-            if not there.exists():  # It died between two renames: the next run finds this.
-                there = folder / f".{self.name}.old"
-            if content(there) != self.former:
-                assert content(there) == self.whole
+            if not run_folder.exists():  # killed between two renames; the next run undoes the first
+                run_folder = folder / f".{self.name}.old"
+            if contents(run_folder) != self.former:
+                assert contents(run_folder) == self.new
                 continue
-            former, epoch = epoch, self.epoch(there)
+            former, epoch = epoch, self.newest_checkpoint(run_folder)
             assert former <= epoch
 
 
 class Study(Kind):
-    """The command of a study, in the place of an earlier one."""
+    """The command of a study that replaces the tables of an earlier one."""
 
-    share = 0.1
-    fault = "the command of a study is killed (SIGKILL), at any moment"
-    then = (
-        f"its workers end within {GONE} seconds; what it said is done is kept, the former table is "
-        "there or the new one; the same command goes on, to the same bytes"
+    share = 0.1  # A study takes many times as long as a run.
+    failure = "the command of a study is killed (SIGKILL) at any moment"
+    outcome = (
+        f"its workers end within {END_SECONDS} seconds; completed runs are kept, the former table "
+        "or the new one is there; the same command goes on, to the same bytes"
     )
 
     def command(self, folder, *flags):
-        return REPRODUCE, f"--study={self.file}", f"--results_dir={folder}", *flags
+        return REPRODUCE, f"--study={Study.file}", f"--results_dir={folder}", *flags
 
     def prepare(self, folder):
+        if hasattr(Study, "new"):  # All kinds of study share an undisturbed one.
+            return
         self.begin(folder)
-        self.file = folder / "small.toml"
-        self.file.write_text(STUDY)
-        self.undisturbed(folder)
-        self.whole = content(folder / "studies/small")
-        self.lines = self.whole["runs.jsonl"].splitlines(keepends=True)
+        Study.file = folder / "small.toml"
+        Study.file.write_text(STUDY)
+        Study.seconds, Study.events = self.run_undisturbed(folder)
+        Study.new = contents(folder / "studies/small")
+        Study.lines = Study.new["runs.jsonl"].splitlines(keepends=True)
 
     def begin(self, folder):
-        """Puts there what is to be replaced."""
+        """Writes the tables that the study replaces."""
         (folder / "studies/small").mkdir(parents=True)
         for name in ("table.md", "README.md"):
             (folder / "studies/small" / name).write_text(FORMER)
 
-    def done(self, folder):
-        """The runs that are in the study's file."""
+    def completed(self, folder):
+        """The lines of the completed runs."""
         path = folder / "studies/small/runs.jsonl"
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         return {line for line in lines if line.endswith(b"\n")}
 
     def check(self, folder, before, stderr):
-        """The runs that are done; asserts that these are in order, and those before among them."""
-        done = self.done(folder)
-        assert before <= done <= set(self.lines)
-        # What the progress bar said.
-        assert max(map(int, re.findall(r" (\d+)/\d+ \[", stderr)), default=0) <= len(done)
+        """Asserts that nothing is lost since `before`; returns the lines of the completed runs."""
+        completed = self.completed(folder)
+        assert before <= completed <= set(self.lines)
+        shown = max(
+            map(int, re.findall(r" (\d+)/\d+ \[", stderr)), default=0
+        )  # by the progress bar
+        assert shown <= len(completed)
         for name in ("table.md", "README.md"):
             text = (folder / "studies/small" / name).read_bytes()
-            assert text in (FORMER.encode(), self.whole[name])
-        return done
+            assert text in (FORMER.encode(), self.new[name])
+        return completed
 
-    def another(self, folder):
-        """A condition: one more run is done."""
-        before = len(self.done(folder))
-        return lambda: len(self.done(folder)) > before
+    def one_run_more(self, folder):
+        """A condition: one more run is completed."""
+        before = len(self.completed(folder))
+        return lambda: len(self.completed(folder)) > before
 
     def moments(self, folder, process, random):
+        """Conditions, each with the seconds from then to the kill."""
         yield always, random.uniform(0, self.seconds)
-        yield lambda: workers(process), random.uniform(0, 3)
-        yield self.another(folder), random.uniform(0, 0.1)
+        yield lambda: dask_workers(process), random.uniform(0, 3)
+        yield self.one_run_more(folder), random.uniform(0, 0.1)
         yield (folder / "studies/small/cosines.png").exists, random.uniform(0, 0.5)
 
     def round(self, folder, random, most):
         self.begin(folder)
-        done = set()
+        completed = set()
         for kills in itertools.count():
-            with self.killed(folder, random, kills < most) as process:
-                process.wait(HANGS)
-                wait_for(lambda its=process: not processes(its), seconds=GONE)
+            command = (
+                self.killed(folder, random) if kills < most else started(*self.command(folder))
+            )
+            with command as process:
+                process.wait(HANG_SECONDS)
+                wait_for(lambda process=process: not session_of(process), seconds=END_SECONDS)
                 _, stderr = process.communicate()
-            done = self.check(folder, done, stderr)
+            completed = self.check(folder, completed, stderr)
             if process.returncode == 0:
-                assert content(folder / "studies/small") == self.whole
+                assert contents(folder / "studies/small") == self.new
                 return kills
             assert process.returncode == -signal.SIGKILL, stderr
 
 
-class Worker(Study):
-    """Two workers of a study; Dask gives up a run that ends three."""
+class Workers(Study):
+    """Two workers of a study. Dask gives up a run that ends three."""
 
-    fault = "workers of a study are killed (SIGKILL), at any moment"
-    then = (
-        "the study ends well, with the same bytes; as long as no run is done it may end with one "
-        "line, and the same command goes on"
+    failure = "workers of a study are killed (SIGKILL) at any moment"
+    outcome = (
+        "the study completes, with the same bytes; before the first run is completed it may end "
+        "with one line, and the same command goes on"
     )
 
     def round(self, folder, random, most):
@@ -290,61 +294,62 @@ class Worker(Study):
         with started(*self.command(folder)) as process:
             for _ in range(min(2, most)):
                 moments = (
-                    (lambda: workers(process), random.uniform(0, 5)),
-                    (self.another(folder), random.uniform(0, 2)),
+                    (lambda: dask_workers(process), random.uniform(0, 5)),
+                    (self.one_run_more(folder), random.uniform(0, 2)),
                 )
-                lives_until(process, *random.choice(moments))
-                early |= not self.done(folder)
-                # They may have ended, and the command too.
+                lives_after(process, *random.choice(moments))
+                early |= not self.completed(folder)
+                # The workers, or the command, may have ended.
                 with contextlib.suppress(ProcessLookupError, IndexError):
-                    os.kill(random.choice(workers(process)), signal.SIGKILL)
+                    os.kill(random.choice(dask_workers(process)), signal.SIGKILL)
                     kills += 1
-            if process.wait(HANGS):
+            if process.wait(HANG_SECONDS):
                 assert early
                 assert "and the same command goes on" in last_line(process, 1)
         if process.returncode:
             with started(*self.command(folder)) as process:
-                assert process.wait(HANGS) == 0, process.communicate()
-        assert content(folder / "studies/small") == self.whole
+                assert process.wait(HANG_SECONDS) == 0, process.communicate()
+        assert contents(folder / "studies/small") == self.new
         return kills
 
 
 class Scheduler(Study):
     """The scheduler of a study."""
 
-    fault = "the scheduler of a study is killed (SIGKILL), at any moment"
-    then = (
-        "the study ends with one line; what was done is kept; with a scheduler the same command "
-        "goes on, to the same bytes"
+    failure = "the scheduler of a study is killed (SIGKILL) at any moment"
+    outcome = (
+        "the study ends with one line; completed runs are kept; with a new scheduler the same "
+        "command goes on, to the same bytes"
     )
 
     def prepare(self, folder):
         super().prepare(folder)
-        self.config = certified(folder)
+        folder.mkdir(exist_ok=True)
+        self.config = certificates(folder)
 
     def round(self, folder, random, most):
         self.begin(folder)
-        done, kills = set(), 0
+        completed, kills = set(), 0
         while True:
             with (
-                scheduler(self.config) as (address, its),
+                scheduler(self.config) as (address, dask),
                 worker(address, self.config, PROJECT),
                 started(*self.command(folder, f"--scheduler={address}"), **self.config) as process,
             ):
                 moments = (
                     (always, random.uniform(0, self.seconds)),
-                    (self.another(folder), random.random()),
+                    (self.one_run_more(folder), random.random()),
                 )
-                killed = kills < most and lives_until(process, *random.choice(moments))
+                killed = kills < most and lives_after(process, *random.choice(moments))
                 if killed:
-                    its.kill()
+                    dask.kill()
                     kills += 1
-                if process.wait(HANGS):
+                if process.wait(HANG_SECONDS):
                     assert killed
                     assert "and the same command goes on" in last_line(process, 1)
-            done = self.check(folder, done, "")
+            completed = self.check(folder, completed, "")
             if process.returncode == 0:
-                assert content(folder / "studies/small") == self.whole
+                assert contents(folder / "studies/small") == self.new
                 return kills
 
 
@@ -354,51 +359,51 @@ KINDS = {
     "auto": Run("published-auto", "--mode=auto", *SHORT, *CHECKPOINTS),
     "numpy": Run("numpy-inner", "--mode=numpy", *SHORT),
     "study": Study(),
-    "worker": Worker(),
+    "worker": Workers(),
     "scheduler": Scheduler(),
 }
 
 
-def code(kind):
-    """A digest of what a kind kills: with other code all is to be tried anew."""
-    rooms = ("experiment", "graph", "numpy_version")
-    files = [path for room in rooms for path in sorted((PROJECT / room).rglob("*.py"))]
-    # A single run imports nothing of the studies, and no command what reports are made with.
-    others = {"report", "studies"} if isinstance(kind, Run) else {"report"}
+def code_digest(kind):
+    """A digest of the code that a kind runs: changed code is to be killed anew."""
+    packages = ("experiment", "graph", "numpy_version")
+    files = [path for package in packages for path in sorted((PROJECT / package).rglob("*.py"))]
+    others = (
+        {"report", "packaging", "studies"} if isinstance(kind, Run) else {"report", "packaging"}
+    )
     files = [path for path in files if others.isdisjoint(path.parts)]
     files += [PROJECT / "flags.py", PROJECT / "reproduce.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_kills(name, tmp_path, pytestconfig, capfd, tried):
+def test_kills(name, tmp_path, tmp_path_factory, pytestconfig, capfd, outcome):
     wanted, seconds, campaign = map(pytestconfig.getoption, ("kills", "kill_seconds", "campaign"))
     kind, folder = KINDS[name], tmp_path / "round"
     wanted = math.ceil(wanted * kind.share)
-    counts = {"code": code(kind), "kills": 0, "rounds": 0}
+    counts = {"code": code_digest(kind), "kills": 0, "rounds": 0}
     path = campaign and campaign / f"{name}.json"
     if path and path.exists():
         former = json.loads(path.read_text())
         if former["code"] == counts["code"]:
             counts = former
 
-    def said():
+    def summary():
         return f"{name}: {counts['kills']} kills, {counts['rounds']} rounds: 0 lost, 0 differ"
 
     if counts["kills"] < wanted:
-        kind.prepare(tmp_path / "whole")
-    begun = told = time.monotonic()
+        kind.prepare(tmp_path_factory.mktemp("undisturbed") / "results")
+    begun = shown = time.monotonic()
     while counts["kills"] < wanted and time.monotonic() < begun + seconds:
-        # A round that was stopped, or failed, is the same when it is tried again.
-        its = random.Random(f"{name} {counts['rounds']}")
-        counts["kills"] += kind.round(folder, its, wanted - counts["kills"])
+        random_of_round = random.Random(f"{name} {counts['rounds']}")
+        counts["kills"] += kind.round(folder, random_of_round, wanted - counts["kills"])
         counts["rounds"] += 1
         shutil.rmtree(folder)
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, json.dumps(counts))
-        if time.monotonic() > told + PROGRESS:
-            told = time.monotonic()
+        if time.monotonic() > shown + PROGRESS_SECONDS:
+            shown = time.monotonic()
             with capfd.disabled():
-                print(said(), file=sys.stderr, flush=True)
-    tried(kind.fault, kind.then, said())
+                print(summary(), file=sys.stderr, flush=True)
+    outcome(kind.failure, kind.outcome, summary())

@@ -1,4 +1,4 @@
-"""A plugin of pytest for mutants.py: coverage learns which test runs, a file how long each took."""
+"""A pytest plugin of run.py: coverage learns which test runs, and a file the seconds of each."""
 
 import json
 import os

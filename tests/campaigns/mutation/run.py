@@ -1,14 +1,13 @@
-"""Changes the code in one place at a time: do the tests notice? (`make mutants`)
+"""Changes the code in one place at a time and runs the tests of that place (`make mutants`).
 
-The changes, *mutants*, are mutmut's: another operator, constant, text or argument, or one less, or
-None. Each is made in a copy of the project. There the tests run that have come past its line, in a
-fork of a process that has imported TensorFlow, until one fails: the mutant is *killed*. When none
-does, or not soon, it has *survived*. One that hangs is killed, and one with which its module cannot
-be imported does not count.
+mutmut makes the changes, *mutants*: another operator, constant, text or argument, or one less, or
+None. Each mutant is judged in a copy of the project, in a fork of a process that has imported
+TensorFlow. The tests that execute its line run there until one fails: the mutant is *killed*. If
+none fails within `SECONDS`, it has *survived*. A mutant that hangs counts as killed, and one whose
+module cannot be imported does not count.
 
-What is known of lines and mutants is kept in results/.mutants, by digests of the files; what has
-survived is tried again each time. EQUIVALENT names the mutants that change nothing that anyone can
-observe, and why.
+results/.mutants keeps the executed lines and the verdicts, by digests of the files. Survivors are
+tried again each time. equivalent.toml lists the mutants that no test can tell from the program.
 """
 
 import argparse
@@ -31,33 +30,43 @@ import tempfile
 import time
 import tomllib
 from pathlib import Path
+from typing import NamedTuple
 from unittest import mock
 
-import forked
 import pytest
-from copies import PROJECT, copy_project
 
 from experiment.markdown import markdown
+from experiment.settings import PROJECT
 from experiment.storage.folder import write_whole
 from experiment.training.startup import fix_rounding
+from tests.campaigns.kills.preloaded_process import fork
+from tests.project_copy import copy_project
 
-TESTS = Path(__file__).parent
 LINES = PROJECT / "results/.mutants/lines.json"
-OUTCOMES = PROJECT / "results/.mutants/outcomes.json"
-EQUIVALENT = PROJECT / "tests/equivalent.toml"
-# They kill or cut for minutes, or run whole notebooks: too slow for thousands of mutants.
-SLOW = ("aloni", "kills", "notebook", "power")
-SLOW_TESTS = ("test_each_control_dependency_is_needed",)
-FIRST = 5  # tests, without any other's file
-SECONDS = 120  # of tests for a mutant, but for the first
-HANGS = 100  # seconds, for a single test
-HANGS_WHOLLY = 1800  # seconds, for all of a mutant
+VERDICTS = PROJECT / "results/.mutants/verdicts.json"
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+PACKAGES = ("graph", "experiment")
+# Tests that take minutes, or a single test this long, are too slow for thousands of mutants.
+SLOW_FOLDERS = ("campaigns", "notebooks")
+SLOW_TEST = 30  # seconds
+FIRST = 5  # tests run before the files of the others are imported
+SECONDS = 120  # of tests for a mutant, after the first test
+TEST_HANGS = 100  # seconds
+MUTANT_HANGS = 1800  # seconds
 MEMORY = 6 * 2**30  # bytes
 NOT_IMPORTED = 77
-PHASE = re.compile(r" \((setup|call|teardown)\)$")  # of a test, in the name that pytest gives to it
-PROGRESS = 20  # seconds between two lines that say how far it is
+PROGRESS_SECONDS = 20  # between two lines of progress
 PROCESSES = 2
-ROOMS = ("graph", "experiment")
+
+
+class Verdict(NamedTuple):
+    """The verdict on a mutant: killed, survived or not imported; and the test that failed."""
+
+    verdict: str
+    file: str
+    line: int
+    change: str
+    killer: str | None
 
 
 def digest(path):
@@ -69,37 +78,43 @@ def git(folder, *arguments):
     subprocess.run(["git", *names, *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def copy(folder):
-    """A repository of a copy of the project."""
+def make_copy(folder):
+    """Makes a repository with a copy of the project."""
     copy_project(folder)
     git(folder, "init", "-q")
     git(folder, "add", "--all")
     git(folder, "commit", "-q", "-m", "-")
 
 
-# Which tests come past which lines
+# The tests that execute a line
 
 
-def come_past(tried):
-    """By the file of tests: the seconds of each, the lines it comes past, and digests of all files.
+def files_of_tests():
+    """The files of fast and slow tests, without those of `SLOW_FOLDERS`."""
+    files = sorted((PROJECT / "tests").rglob("test_*.py"))
+    return [str(p.relative_to(PROJECT)) for p in files if not {*p.parts} & {*SLOW_FOLDERS}]
+
+
+def executed_lines(judge):
+    """By file of tests: the seconds of each test, the lines it executes, and digests of all files.
 
     Args:
-        tried: what `in_copies` gives. All tests have to pass there as long as nothing is changed.
+        judge: from `judges`. Without a change, all tests must pass there.
     """
     known = json.loads(LINES.read_text()) if LINES.exists() else {}
-    known = {file: its for file, its in known.items() if its["digests"] == digests(its["digests"])}
-    files = [file for file in PROJECT.glob("tests/**/test_*.py") if file.stem[5:] not in SLOW]
-    stale = sorted({str(file.relative_to(PROJECT)) for file in files} - set(known))
-    if stale:
+    known = {
+        file: each for file, each in known.items() if each["digests"] == digests(each["digests"])
+    }
+    if stale := [file for file in files_of_tests() if file not in known]:
         with tempfile.TemporaryDirectory() as temporary:
-            copy(Path(temporary))
-            known |= measured(Path(temporary), stale)
+            make_copy(Path(temporary))
+            known |= measure(Path(temporary), stale)
 
         def check(file):
             name = "graph/__init__.py"
             tests = list(known[file]["seconds"])
-            what, by = tried(name, (PROJECT / name).read_text(), tests, None)
-            assert what == "survived", by or tests
+            verdict, killer = judge(name, (PROJECT / name).read_text(), tests)
+            assert verdict == "survived", killer or tests
 
         with concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
             list(pool.map(check, stale))
@@ -108,79 +123,84 @@ def come_past(tried):
 
 
 def digests(names):
-    """Of files of the project, by their names; None of those that are not there."""
+    """The digests of files of the project, by name; None for a file that is missing."""
     paths = {name: PROJECT / name for name in names}
     return {name: digest(path) if path.is_file() else None for name, path in paths.items()}
 
 
-def measured(folder, files):
-    """What `come_past` says of these files of tests, which it runs under coverage."""
+def measure(folder, files):
+    """Runs files of tests under coverage, in a copy of the project; returns their lines."""
     (folder / "coverage.ini").write_text(
         f"[run]\nsource = {folder}/graph\n  {folder}/experiment\nparallel = true\n"
         f"data_file = {folder}/.coverage\ncontext = ${{PYTEST_CURRENT_TEST-}}\n"
     )
-    run = [sys.executable, "-m", "coverage"]
+    coverage = [sys.executable, "-m", "coverage"]
     environment = {
         **os.environ,
         "COVERAGE_PROCESS_START": str(folder / "coverage.ini"),
         "SECONDS": str(folder / "seconds"),
-        "PYTHONPATH": str(folder / "tests"),
+        "PYTHONPATH": str(folder),
     }
-    # Not checked: a test that lets no file grow stops coverage's own, too.
+    # The exit status is ignored: a test that lets no file grow stops coverage's file, too.
     subprocess.run(
-        [*run, "run", "--rcfile=coverage.ini", "-m", "pytest", "-p", "past", "--numprocesses=2",
-         "--dist=loadfile", "-p", "no:cacheprovider", *files],
+        [*coverage, "run", "--rcfile=coverage.ini", "-m", "pytest", "--numprocesses=2",
+         "-p", "tests.campaigns.mutation.coverage_contexts", "--dist=loadfile",
+         "-p", "no:cacheprovider", *files],
         cwd=folder, env=environment,
     )  # fmt: skip
     for command in (["combine", "-q"], ["json", "-q", "--show-contexts", "-o", "lines.json"]):
-        subprocess.run([*run, *command, "--rcfile=coverage.ini"], cwd=folder, check=True)
-    found = {file: {"seconds": {}, "lines": {}} for file in files}
+        subprocess.run([*coverage, *command, "--rcfile=coverage.ini"], cwd=folder, check=True)
+    known = {file: {"seconds": {}, "lines": {}} for file in files}
     for line in (folder / "seconds").read_text().splitlines():
         test, seconds = json.loads(line)
-        found[test.split("::")[0]]["seconds"][test] = seconds
-    for source, its in json.loads((folder / "lines.json").read_text())["files"].items():
-        for line, contexts in its["contexts"].items():
-            for test in {PHASE.sub("", context) for context in contexts} - {""}:
-                lines = found[test.split("::")[0]]["lines"].setdefault(test, {})
-                lines.setdefault(source, []).append(int(line))
-    for file, its in found.items():
-        its["digests"] = digests({file, *(s for lines in its["lines"].values() for s in lines)})
-    return found
+        if seconds < SLOW_TEST:
+            known[test.split("::")[0]]["seconds"][test] = seconds
+    for source, covered in json.loads((folder / "lines.json").read_text())["files"].items():
+        for line, contexts in covered["contexts"].items():
+            # pytest adds the phase of a test to its name.
+            tests = {re.sub(r" \((setup|call|teardown)\)$", "", each) for each in contexts} - {""}
+            for test in tests:
+                each = known[test.split("::")[0]]
+                if test in each["seconds"]:
+                    each["lines"].setdefault(test, {}).setdefault(source, []).append(int(line))
+    for file, each in known.items():
+        each["digests"] = digests({file, *(s for lines in each["lines"].values() for s in lines)})
+    return known
 
 
 @functools.cache
-def within(source, line):
-    """Whether the line of the file is in a function."""
+def in_function(source, line):
     return any(
         isinstance(node, ast.FunctionDef) and node.body[0].lineno <= line <= node.end_lineno
         for node in ast.walk(ast.parse((PROJECT / source).read_text()))
     )
 
 
-def tests_of(source, line, known, killers):
-    """The tests for a line, in their order: first those that have killed most in the file."""
-    past = {
+def tests_for(source, line, known, killers):
+    """The tests for a line, ordered by their kills in the file, then by their seconds."""
+    executed = {
         test: lines[source]
-        for its in known.values()
-        for test, lines in its["lines"].items()
+        for each in known.values()
+        for test, lines in each["lines"].items()
         if source in lines
     }
-    # What is done when the file is imported is noted for tests of commands alone, and what goes on
-    # from the line before for none.
-    direct = {test for test, lines in past.items() if line in lines and within(source, line)}
-    direct = direct or set(past)
-    seconds = {test: s for its in known.values() for test, s in its["seconds"].items()}
-    # What a fixture does for a whole file is noted for the first of its tests alone.
+    # Lines outside functions are executed at the import, which coverage records for commands alone.
+    direct = {
+        test for test, lines in executed.items() if line in lines and in_function(source, line)
+    }
+    direct = direct or set(executed)
+    seconds = {test: s for each in known.values() for test, s in each["seconds"].items()}
+    # The lines of a fixture of a whole file are recorded for the first of its tests alone.
     files = {test.split("::")[0] for test in direct}
-    others = {t for t in seconds if t.split("::")[0] in files} - direct
+    others = {test for test in seconds if test.split("::")[0] in files} - direct
     tests, left = [], SECONDS
 
-    def worth(test):
+    def order(test):
         return -killers[test], seconds[test]
 
-    for test in (*sorted(direct, key=worth), *sorted(others, key=worth)):
+    for test in (*sorted(direct, key=order), *sorted(others, key=order)):
         left -= seconds[test]
-        if (left > 0 or not tests) and not any(slow in test for slow in SLOW_TESTS):
+        if left > 0 or not tests:
             tests.append(test)
     return tests
 
@@ -188,205 +208,198 @@ def tests_of(source, line, known, killers):
 # Mutants
 
 
-def sources():
-    return sorted(p for room in ROOMS for p in (PROJECT / room).rglob("*.py"))
-
-
-def found(path):
-    """The mutants of a file, by numbers, and what makes one: its line, what it makes of what, and
-    the file's whole text."""
-    # Not above, which each fork of outcome() reads again.
+def mutants_of(path):
+    """The number of mutants of a file, and a function from the number of a mutant to its line, its
+    change as `old → new`, and the text of the changed file."""
+    # Imported here, because each fork of `judge` imports this module.
     from libcst.metadata import MetadataWrapper, PositionProvider
     from mutmut.mutation.file_mutation import create_mutations
 
     text = path.read_text()
-    module, every, *_ = create_mutations(str(path), text)
+    module, mutations, *_ = create_mutations(str(path), text)
     positions = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
 
     def make(number):
-        its = every[number]
-        mutated = module.deep_replace(its.original_node, its.mutated_node).code
-        old, new = text.splitlines(), mutated.splitlines()
+        original, mutated = mutations[number].original_node, mutations[number].mutated_node
+        changed = module.deep_replace(original, mutated).code
+        old, new = text.splitlines(), changed.splitlines()
         while old and new and old[-1] == new[-1]:
             del old[-1], new[-1]
         while old and new and old[0] == new[0]:
             del old[0], new[0]
-        was, becomes = (" ".join(part.strip() for part in lines) for lines in (old, new))
-        return positions[its.original_node].start.line, f"{was} → {becomes}", mutated
+        change = " → ".join(" ".join(part.strip() for part in lines) for lines in (old, new))
+        return positions[original].start.line, change, changed
 
-    return len(every), make
+    return len(mutations), make
 
 
-def judge(folder, module, tests, environment):
-    """In a process of its own: exits as pytest does, or with NOT_IMPORTED."""
+def run_tests(folder, module, tests, environment):
+    """Runs tests in a fork; exits as pytest does, or with `NOT_IMPORTED`."""
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(said, 1)
-    os.dup2(said, 2)
+    output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    # What has come from the project so far comes from the copy from here on.
-    sys.path[:] = [str(folder), *(p for p in sys.path if p not in (str(PROJECT), str(TESTS)))]
-    rooms = {path.stem for path in (*PROJECT.iterdir(), *TESTS.iterdir())}
-    for name in [name for name in sys.modules if name.split(".")[0] in rooms]:
+    # Modules of the project come from the copy from here on.
+    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(PROJECT))]
+    packages = {path.stem for path in PROJECT.iterdir()}
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
         del sys.modules[name]
     try:
         importlib.import_module(module)
     except BaseException:
         os._exit(NOT_IMPORTED)
     options = ["-x", "-p", "no:cacheprovider", "--tb=line", f"--basetemp={folder}/.tmp"]
-    options += ["-o", f"faulthandler_timeout={HANGS}", "-o", "faulthandler_exit_on_timeout=true"]
+    options += ["-o", f"faulthandler_timeout={TEST_HANGS}"]
+    options += ["-o", "faulthandler_exit_on_timeout=true"]
     os._exit(pytest.main([*options, *tests]))
 
 
-def outcome(folder, name, text, tests, seconds=HANGS_WHOLLY):
-    """What becomes of a mutant of a file, for which the folder has a copy of the project.
-
-    Returns:
-        That, and the test that has failed, if it is known.
-    """
+def judge_in(folder, name, text, tests):
+    """The verdict on a changed text of a file, in a copy of the project; the killer if known."""
     (folder / name).write_text(text)
     module = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    what = 0
-    # The first alone, because pytest reads all files of tests before it runs any.
+    status = 0
     for some in filter(None, (tests[:FIRST], tests[FIRST:])):
-        process = forked.fork(judge, folder, module, some, dict(os.environ))
-        process.join(seconds)
+        process = fork(run_tests, folder, module, some, dict(os.environ))
+        process.join(MUTANT_HANGS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        what = process.exitcode
-        if what != 0:
+        status = process.exitcode
+        if status != 0:
             break
     git(folder, "reset", "-q", "--hard")
-    git(folder, "clean", "-fdxq", "--exclude=said")
-    if what == 0:
+    git(folder, "clean", "-fdxq", "--exclude=output")
+    if status == 0:
         return "survived", None
-    if what == NOT_IMPORTED:
+    if status == NOT_IMPORTED:
         return "not imported", None
-    by = re.search(
-        r"^(?:FAILED|ERROR) (\S+::\w+(?:\[.*?\](?= - |$))?)",
-        (folder / "said").read_text(),
-        re.MULTILINE,
-    )
-    return "killed", by and by[1]
+    failed = r"^(?:FAILED|ERROR) (\S+::\w+(?:\[.*?\](?= - |$))?)"
+    killer = re.search(failed, (folder / "output").read_text(), re.MULTILINE)
+    return "killed", killer and killer[1]
 
 
 @contextlib.contextmanager
-def in_copies():
-    """What `outcome` does, in the first of some copies of the project that is free."""
+def judges():
+    """Yields `judge_in` for the first free one of some copies of the project."""
     with tempfile.TemporaryDirectory() as temporary:
         folders = queue.Queue()
         for number in range(PROCESSES):
             folders.put(Path(temporary) / str(number))
-            copy(folders.queue[-1])
+            make_copy(folders.queue[-1])
 
-        def tried(*arguments):
+        def judge(*arguments):
             folder = folders.get()
             try:
-                return outcome(folder, *arguments)
+                return judge_in(folder, *arguments)
             finally:
                 folders.put(folder)
 
-        yield tried
+        yield judge
 
 
-# The whole of it
+# The campaign
 
 
-def drawn(room, most):
-    """The mutants of a room that are to be tried, and how many it has.
+def draw(package, most):
+    """The mutants of a package to try, and the number of all.
 
     Returns:
-        By a digest of the file and the number of the mutant: its file, and what makes it.
+        By a digest of the file and the number of the mutant: its file, and a function that makes
+        it.
     """
-    every = {}
-    for path in sources():
-        if room in path.parts:
-            count, make = found(path)
-            for number in range(count):
-                its = hashlib.sha256(f"{path.name} {digest(path)} {number}".encode()).hexdigest()
-                every[its] = str(path.relative_to(PROJECT)), functools.partial(make, number)
-    # Digests are in no order, so the first are drawn at random.
-    return {its: every[its] for its in sorted(every)[:most]}, len(every)
+    mutants = {}
+    for path in sorted((PROJECT / package).rglob("*.py")):
+        count, make = mutants_of(path)
+        for number in range(count):
+            key = hashlib.sha256(f"{path.name} {digest(path)} {number}".encode()).hexdigest()
+            mutants[key] = str(path.relative_to(PROJECT)), functools.partial(make, number)
+    # Digests are in random order.
+    return {key: mutants[key] for key in sorted(mutants)[:most]}, len(mutants)
 
 
-def report(rooms, outcomes, equivalent):
-    """The table, and a list of what has survived, as Markdown.
+def report(packages, verdicts, equivalent):
+    """The table and the list of survivors, in Markdown.
 
     Args:
-        rooms: what `drawn` says of each.
-        outcomes: of what was tried, by its digest: what became of it, its file, line, and change,
-            and the test that killed it.
-        equivalent: of changes that nobody can observe, the files and the changes.
+        packages: the result of `draw` for each.
+        verdicts: by the key of the mutant.
+        equivalent: pairs of a file and a change.
     """
-    rows, alive = [], []
-    for room, (wanted, count) in rooms.items():
-        tried = [outcomes[its] for its in wanted if its in outcomes]
-        counted = [its for its in tried if its[0] != "not imported"]
-        survived = [its for its in counted if its[0] == "survived"]
-        here = sorted(its[1:4] for its in survived if (its[1], its[3]) not in equivalent)
-        killed = len(counted) - len(survived)
-        score = f"{killed / max(killed + len(here), 1):.1%}"
-        same = len(survived) - len(here)
-        counts = map(str, (count, len(counted), same, killed, len(here)))
-        rows.append((f"{room}/", *counts, score))
-        alive += [f"- {file}, line {line}: `{change}`\n" for file, line, change in here]
+    rows, lines = [], []
+    for package, (drawn, count) in packages.items():
+        counted = [verdicts[key] for key in drawn if key in verdicts]
+        counted = [each for each in counted if each.verdict != "not imported"]
+        survivors = [each for each in counted if each.verdict == "survived"]
+        alive = sorted(each for each in survivors if (each.file, each.change) not in equivalent)
+        killed = len(counted) - len(survivors)
+        score = f"{killed / max(killed + len(alive), 1):.1%}"
+        same = len(survivors) - len(alive)
+        counts = map(str, (count, len(counted), same, killed, len(alive)))
+        rows.append((f"{package}/", *counts, score))
+        lines += [f"- {each.file}, line {each.line}: `{each.change}`\n" for each in alive]
     heads = ("code", "mutants", "tried", "equivalent", "killed", "survived", "score")
-    return markdown(heads, rows), "".join(alive)
+    return markdown(heads, rows), "".join(lines)
 
 
-def try_each(left, outcomes):
-    """Adds what becomes of these mutants to the outcomes, and keeps those on file."""
+def judge_all(mutants, verdicts):
+    """Adds the verdicts on mutants, and writes them to `VERDICTS`."""
     killers = collections.defaultdict(collections.Counter)
-    for _, name, _, _, by in outcomes.values():
-        killers[name][by] += 1
-    told = time.monotonic()
-    with in_copies() as tried, concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
-        known = come_past(tried)
+    for each in verdicts.values():
+        killers[each.file][each.killer] += 1
+    shown = time.monotonic()
+    with judges() as judge, concurrent.futures.ThreadPoolExecutor(PROCESSES) as pool:
+        known = executed_lines(judge)
 
-        def of(its):
-            name, make = left[its]
+        def verdict_on(key):
+            file, make = mutants[key]
             line, change, text = make()
-            what, by = tried(name, text, tests_of(name, line, known, killers[name]))
-            killers[name][by] += 1
-            return its, (what, name, line, change, by)
+            verdict, killer = judge(file, text, tests_for(file, line, known, killers[file]))
+            killers[file][killer] += 1
+            return key, Verdict(verdict, file, line, change, killer)
 
-        done = concurrent.futures.as_completed([pool.submit(of, its) for its in left])
-        for number, (its, what) in enumerate((each.result() for each in done), 1):
-            outcomes[its] = what
-            write_whole(OUTCOMES, json.dumps(outcomes))
-            if what[0] == "survived":
-                print(*what[:-1], flush=True)
-            if time.monotonic() > told + PROGRESS:
-                told = time.monotonic()
-                print(f"{number} of {len(left)} mutants", flush=True)
+        futures = concurrent.futures.as_completed([pool.submit(verdict_on, key) for key in mutants])
+        for number, (key, verdict) in enumerate((future.result() for future in futures), 1):
+            verdicts[key] = verdict
+            write_whole(VERDICTS, json.dumps(verdicts))
+            if verdict.verdict == "survived":
+                print(*verdict[:-1], flush=True)
+            if time.monotonic() > shown + PROGRESS_SECONDS:
+                shown = time.monotonic()
+                print(f"{number} of {len(mutants)} mutants", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draw", type=int, help="of each room, this many drawn at random (all)")
-    wanted = parser.parse_args()
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # of which one could be taken for another's
+    parser.add_argument("--draw", type=int, help="random mutants of each package; default: all")
+    arguments = parser.parse_args()
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # Bytecode of another mutant might be used.
     with mock.patch.dict(os.environ):
         fix_rounding()  # before the process that is forked imports NumPy
-        forked.fork(os.getpid).join()
+        fork(os.getpid).join()
     listed = tomllib.loads(EQUIVALENT.read_text())["equivalent"]
-    equivalent = {(its["path"], change) for its in listed for change in its["changes"]}
-    OUTCOMES.parent.mkdir(parents=True, exist_ok=True)
-    outcomes = json.loads(OUTCOMES.read_text()) if OUTCOMES.exists() else {}
-    rooms = {room: drawn(room, wanted.draw) for room in ROOMS}
+    equivalent = {(each["path"], change) for each in listed for change in each["changes"]}
+    VERDICTS.parent.mkdir(parents=True, exist_ok=True)
+    verdicts = {}
+    if VERDICTS.exists():
+        stored = json.loads(VERDICTS.read_text())
+        verdicts = {key: Verdict(*verdict) for key, verdict in stored.items()}
+    packages = {package: draw(package, arguments.draw) for package in PACKAGES}
 
-    def is_left(its):
-        what, file, _, change, _ = outcomes.get(its, ("survived", "", 0, "", None))
-        return what == "survived" and (file, change) not in equivalent
+    def is_open(key):
+        each = verdicts.get(key)
+        return each is None or (
+            each.verdict == "survived" and (each.file, each.change) not in equivalent
+        )
 
-    every = {its: made for room, _ in rooms.values() for its, made in room.items()}
-    try_each({its: made for its, made in every.items() if is_left(its)}, outcomes)
-    table, alive = report(rooms, outcomes, equivalent)
+    drawn = {key: mutant for mutants, _ in packages.values() for key, mutant in mutants.items()}
+    judge_all({key: mutant for key, mutant in drawn.items() if is_open(key)}, verdicts)
+    table, survivors = report(packages, verdicts, equivalent)
     (PROJECT / "results/mutants.md").write_text(table)
-    (PROJECT / "results/survivors.md").write_text(f"# Mutants that survive\n\n{alive}")
+    (PROJECT / "results/survivors.md").write_text(f"# Mutants that survive\n\n{survivors}")
 
 
 if __name__ == "__main__":

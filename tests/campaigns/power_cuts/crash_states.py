@@ -1,16 +1,16 @@
-"""What a power cut can leave of the files that a command writes.
+"""The states of a disk that a power cut can leave.
 
-As ALICE and CrashMonkey do it, but from outside of the kernel: strace tells what the command does
-with the files below a folder, TensorFlow's C++ too. All of it is done again here, one operation
-after the other, on a disk that knows what was flushed; after each one the power may be cut.
+The method is that of ALICE and CrashMonkey, from outside the kernel: strace records the changes
+that a command, TensorFlow's C++ included, makes to the files below a folder. They are repeated here
+one by one on a model of a disk, which knows what was flushed. The power may be cut after each.
 
-What was flushed (fsync) is there. Of the rest there is whatever the kernel has written by then:
+What was flushed (fsync) is kept. Of the rest, the kernel may have written:
 
-- the data of files: all, none, half of them, or zeros in their place;
-- the names in folders (made, renamed, removed): all, none, or all but any one. A journal that
-  keeps their order, as those of ext4, XFS and Btrfs do, leaves fewer: all, now or earlier.
+- of the data of files: all, none, half, or zeros in their place;
+- of the changes of names (made, renamed, removed): all, none, or all but one. A journal that keeps
+  their order, as those of ext4, XFS and Btrfs do, leaves fewer states.
 
-One renaming is there as a whole or not at all. A file whose folder has no name is lost.
+A single rename is kept whole or not at all. A file is lost if its folder has no name.
 """
 
 import functools
@@ -18,11 +18,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import PROJECT
+
+from experiment.settings import PROJECT
 
 # Not every processor has those with a question mark.
 CALLS = (
@@ -37,13 +39,13 @@ WRITTEN = re.compile(rb'\d+<[^>]*>, "(.*)", \d+')
 
 
 class Operation(NamedTuple):
-    """A change of the files, or that some of it is on the disk.
+    """A change of a file, or a flush.
 
     Attributes:
         name: create, write, cut, copy, mkdir, remove, rename, exchange or flush.
-        path: what is changed.
-        other: of rename and exchange, the new name; of copy, where from.
-        data: of write, what is appended; of copy and cut, a number of bytes.
+        path: of the file or folder.
+        other: for rename and exchange the new name; for copy the source.
+        data: for write the appended bytes; for copy and cut a number of bytes.
     """
 
     name: str
@@ -54,48 +56,56 @@ class Operation(NamedTuple):
 
 def skip_without_strace():
     if shutil.which("strace") is None:
-        pytest.skip("strace is not there: it tells what a command does with its files")
+        pytest.skip("strace is not installed")
     result = subprocess.run([*STRACE, os.devnull, "true"], capture_output=True, text=True)
     if result.returncode:
         pytest.skip(f"strace cannot be used here ({result.stderr.strip()})")
 
 
 def record(command, root, log):
-    """Runs a command, from the project; what it does with the files below a folder.
+    """Runs a Python command in the project's folder; returns its operations below `root`.
 
-    The folder is a path without links.
+    Successive writes to a file are one operation.
 
-    Pieces of a file that are written one after the other, and nothing between, are one operation.
+    Args:
+        command: without the interpreter.
+        root: a path without links.
+        log: a path for strace's output.
     """
-    result = subprocess.run([*STRACE, log, *command], cwd=PROJECT, capture_output=True, text=True)
+    result = subprocess.run(
+        [*STRACE, log, sys.executable, *command], cwd=PROJECT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     operations = []
-    for found in _operations(log, root):
-        last = operations[-1] if operations else found
-        if found.name == "write" and last[:2] == found[:2] and last is not found:
-            operations[-1] = found._replace(data=last.data + found.data)
+    for operation in _operations(log, root):
+        last = operations[-1] if operations else None
+        if last and operation.name == "write" and last[:2] == operation[:2]:
+            operations[-1] = operation._replace(data=last.data + operation.data)
         else:
-            operations.append(found)
+            operations.append(operation)
+    log.unlink()
     return operations
 
 
 def _operations(log, root):
-    begun = {}
+    """Yields the operations in strace's output."""
+    unfinished = {}
     with log.open("rb") as file:
         for line in file:
             process = line.partition(b" ")[0]
             if line.endswith(b" <unfinished ...>\n"):
-                begun[process] = line.removesuffix(b" <unfinished ...>\n")
+                unfinished[process] = line.removesuffix(b" <unfinished ...>\n")
                 continue
             if b" resumed>" in line[:60]:
-                line = begun.pop(process) + line.partition(b" resumed>")[2]
-            # Those that failed are not of this form.
-            if os.fsencode(root) in line[:5000] and (found := LINE.fullmatch(line)):
-                yield from _operation(found[1].decode(), found[2], int(found[3]), root)
+                line = unfinished.pop(process) + line.partition(b" resumed>")[2]
+            # A call that failed does not match.
+            if os.fsencode(root) in line[:5000] and (match := LINE.fullmatch(line)):
+                yield from _operation(match[1].decode(), match[2], int(match[3]), root)
 
 
 def _operation(call, arguments, result, root):
-    # Of write: but for the data, which may hold anything.
+    """Yields the operations of a system call."""
+    # The data of a write may look like a path.
     named = arguments.partition(b">")[0] + b">" if "write" in call else arguments
     places = [
         Path(os.fsdecode(folder), os.fsdecode(name or alone))
@@ -131,15 +141,15 @@ def _operation(call, arguments, result, root):
         case "mmap" if b"MAP_SHARED" not in arguments or b"PROT_WRITE" not in arguments:
             pass
         case _:
-            raise ValueError(f"{call} is not known here: {arguments[:500]}")
+            raise ValueError(f"{call} has no model here: {arguments[:500]}")
 
 
 class Node:
     """A file or a folder, whatever its name.
 
     Attributes:
-        data: what is in a file; None: it is a folder.
-        flushed: the data that are on the disk for sure.
+        data: of a file; None for a folder.
+        flushed: the data that a power cut keeps.
     """
 
     def __init__(self, data):
@@ -147,31 +157,31 @@ class Node:
 
 
 @functools.cache
-def _left(data, flushed):
-    """What may be left of a file: all, what was flushed, half of the rest, zeros in its place."""
+def _data_left(data, flushed):
+    """The data of a file after a cut: all; flushed only, and with half or zeros of the rest."""
     if data == flushed:
         return [data] * 4
-    sure = len(flushed) if data.startswith(flushed) else 0
-    rest = len(data) - sure
-    return [data, flushed, data[: sure + rest // 2], data[:sure] + bytes(rest)]
+    kept = len(flushed) if data.startswith(flushed) else 0
+    rest = len(data) - kept
+    return [data, flushed, data[: kept + rest // 2], data[:kept] + bytes(rest)]
 
 
 class Disk:
-    """The files below a folder, and what is on the disk of them for sure.
+    """A model of the files below a folder, and of what a power cut keeps of them.
 
-    A change of names is a dictionary: what has a name in a folder, or None, by both of these.
+    A change of names is a dictionary: the node, or None, by its folder and its name there.
     """
 
     def __init__(self, root):
         self._root, self._prefix = Node(None), root
         self._names = {}
         self._pending = []
-        for path, data in sorted(files_of(root).items()):
+        for path, data in sorted(read_tree(root).items()):
             self._put(root / path, Node(data))
         self._flushed, self._pending = dict(self._names), []
 
     def _entry(self, path):
-        """The folder of a path, and the name in it."""
+        """The folder of a path, and the name there."""
         *folders, name = path.relative_to(self._prefix).parts
         folder = self._root
         for each in folders:
@@ -187,7 +197,6 @@ class Disk:
         self._pending.append(change)
 
     def do(self, operation):
-        """Does an operation."""
         path, other, data = Path(operation.path), Path(operation.other), operation.data
         node = self._node(path)
         match operation.name:
@@ -211,95 +220,98 @@ class Disk:
                 self._put(path, self._node(other), (other, node))
             case "flush":
                 node.flushed = node.data
-                waiting, self._pending = self._pending, []
-                for change in waiting:
+                pending, self._pending = self._pending, []
+                for change in pending:
                     if any(folder is node for folder, _ in change):
                         self._flushed.update(change)
                     else:
                         self._pending.append(change)
 
     def now(self):
-        """The files, each with its data, and the folders, with None, by their paths."""
-        return self._tree(self._names)[0]
+        """The present files with their data, and the folders with None, by path."""
+        return self._trees(self._names)[0]
 
     def after_a_cut(self):
-        """All that may be there when the power is cut now, each as in `now`; some are equal."""
+        """Yields the trees that a power cut can leave now, each as in `now`; some are equal."""
         pending = self._pending
         without_one = (pending[:at] + pending[at + 1 :] for at in range(len(pending)))
         for chosen in (pending, [], *without_one):
             names = dict(self._flushed)
             for change in chosen:
                 names.update(change)
-            yield from self._tree(names)
+            yield from self._trees(names)
 
-    def _tree(self, names):
-        """The files that have names, by their paths, for each thing that may be left of them."""
+    def _trees(self, names):
+        """The trees of these names, one for each of the four things that a cut does to data."""
         inside = {}
         for (folder, name), node in names.items():
             if node is not None:
                 inside.setdefault(folder, []).append((name, node))
-        left = [{} for _ in range(4)]
+        trees = [{} for _ in range(4)]
         waiting = [("", self._root)]
         while waiting:
             path, folder = waiting.pop()
             for name, node in inside.get(folder, []):
-                its = f"{path}/{name}".lstrip("/")
+                inner = f"{path}/{name}".lstrip("/")
+                choices = [None] * 4
                 if node.data is None:
-                    waiting.append((its, node))
-                    choices = [None] * 4
+                    waiting.append((inner, node))
                 else:
-                    choices = _left(node.data, node.flushed)
-                for tree, data in zip(left, choices, strict=True):
-                    tree[its] = data
-        return left
+                    choices = _data_left(node.data, node.flushed)
+                for tree, data in zip(trees, choices, strict=True):
+                    tree[inner] = data
+        return trees
 
 
-def cuts(disk, operations, progress):
-    """Every state that a cut can leave, and what the command has promised by then.
+def crash_states(disk, operations, progress):
+    """Every state that a cut can leave, with the progress that it must not take back.
 
-    Once it goes on, what it has done is to last: before, it may flush.
+    Progress has to last once the command does something else: until then it may still flush.
 
     Args:
         disk: before the first operation.
-        operations: that are done on it, one after the other.
-        progress: how far the command is, a number, by the files as they are in `Disk.now`.
+        operations: from `record`.
+        progress: of the command, a number, from the tree `Disk.now`.
 
     Returns:
-        The progress that has to be there, by the state: the set of paths and data.
+        The progress by state; a state is a frozenset of the items of a tree.
     """
-    promised = 0
-    states = dict.fromkeys(map(_state, disk.after_a_cut()), promised)
+    kept = 0
+    states = {}
+
+    def add_states():
+        trees = disk.after_a_cut()
+        states.update((frozenset(tree.items()), kept) for tree in trees)
+
+    add_states()
     for operation in operations:
         if operation.name != "flush":
-            promised = progress(disk.now())
+            kept = progress(disk.now())
         disk.do(operation)
-        states.update(dict.fromkeys(map(_state, disk.after_a_cut()), promised))
-    promised = progress(disk.now())
-    states.update(dict.fromkeys(map(_state, disk.after_a_cut()), promised))
+        add_states()
+    kept = progress(disk.now())
+    add_states()
     return states
 
 
-def _state(tree):
-    return frozenset(tree.items())
-
-
-def files_of(folder):
-    """The files below a folder as they are, each with its data, and the folders, with None."""
+def read_tree(folder):
+    """The files below a folder with their data, and the folders with None, by path."""
     return {
         str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
         for path in folder.rglob("*")
     }
 
 
-def below(files, folder):
-    """Those of some files that are below a folder, by their paths from there."""
+def subtree(tree, folder):
+    """The part of a tree below a folder."""
     prefix = f"{folder}/"
-    return {path[len(prefix) :]: data for path, data in files.items() if path.startswith(prefix)}
+    return {path[len(prefix) :]: data for path, data in tree.items() if path.startswith(prefix)}
 
 
-def build(files, folder):
-    """Makes files in a folder."""
-    for path, data in sorted(files.items()):
+def write_tree(tree, folder):
+    """Writes a tree into a folder, which is made."""
+    folder.mkdir()
+    for path, data in sorted(tree.items()):
         if data is None:
             (folder / path).mkdir(parents=True)
         else:

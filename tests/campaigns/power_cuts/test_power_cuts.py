@@ -1,277 +1,281 @@
-"""A power cut: what it leaves is whole, or known to be damaged, and the same command goes on.
+"""After a power cut, files are complete or known to be damaged, and the same command goes on.
 
-`make test` goes on from a few of the states that cuts can leave, `make faults` from all kinds.
+The slow tests go on from one or two of the states that a cut can leave, `make failures` from all
+kinds.
 """
 
 import dataclasses
 import shutil
-import subprocess
-import sys
 import time
-from typing import Any
 
-import power
-import power_study
 import pytest
-from conftest import PROJECT
-from test_nothing_lost import NAME
 
-from experiment.settings import Settings
+from experiment.settings import PROJECT, Settings
 from experiment.storage.checkpoint import Checkpoints
 from experiment.storage.folder import replacing
-from experiment.studies import runs
+from experiment.studies import store
 from experiment.training import mnist
+from tests.campaigns.power_cuts import untrained_study
+from tests.campaigns.power_cuts.crash_states import (
+    Disk,
+    crash_states,
+    read_tree,
+    record,
+    skip_without_strace,
+    subtree,
+    write_tree,
+)
+from tests.processes import REPRODUCE, run
 
+pytestmark = pytest.mark.slow
+
+NAME = "published-manual"
 FLAGS = ("--epochs=3", "--train_images=10", "--test_images=5", "--checkpoint_every=1", "--resume")
-ASKED = Settings(epochs=3, train_images=10, test_images=5, checkpoint_every=1, resume=True)
-NEW = ASKED.epochs + 1
+SETTINGS = Settings(epochs=3, train_images=10, test_images=5, checkpoint_every=1, resume=True)
+NEW = SETTINGS.epochs + 1  # the progress of a run whose results are in place
 TIMING = {"timing.json": b""}
 
 
-# States share their data, but pytest would print them all: gigabytes.
+@pytest.fixture
+def root(tmp_path):
+    skip_without_strace()
+    root = tmp_path.resolve() / "disk"
+    root.mkdir()
+    return root
+
+
+# States share their data, but pytest would print all of them: gigabytes.
 @dataclasses.dataclass(repr=False)
-class Cut:
-    """A run, and all that cuts can leave of it.
+class Run:
+    """A run and the states that cuts can leave of it.
 
     Attributes:
-        folder: of the run, from that of a state.
-        command: of the run, but for its last flag, --results_dir.
-        operations: how many there were.
-        states: each with the epoch whose checkpoint has to be there, or `NEW`: the new results.
-        former, new: the results before the run and after it.
-        checkpoints: the files of each, by its epoch.
+        folder: of the run, below the root of a state.
+        keep: whether the checkpoints stay at the end.
+        operations: their number.
+        states: the progress that each must have: the epoch of a checkpoint, or `NEW`.
+        former, new: the results before and after the run.
+        checkpoints: the files of each, by epoch.
     """
 
     folder: str
-    command: list[str]
-    operations: int
-    states: dict[Any, int]
-    former: dict[str, bytes]
-    new: dict[str, bytes]
-    checkpoints: dict[int, dict[str, bytes]]
+    keep: bool
+    operations: int = 0
+    states: dict[frozenset, int] = None
+    former: dict[str, bytes] = None
+    new: dict[str, bytes] = None
+    checkpoints: dict[int, dict[str, bytes]] = dataclasses.field(default_factory=dict)
 
+    def flags(self, root):
+        """The flags of the run below a root."""
+        keep = ["--keep_checkpoints"] if self.keep else []
+        return [*FLAGS, *keep, f"--results_dir={(root / self.folder).parent}"]
 
-def results(files, folder):
-    """Those files of a run that are its results."""
-    found = power.below(files, folder)
-    return {path: data for path, data in found.items() if not path.startswith("checkpoint")}
+    def results(self, tree):
+        """The results in a tree."""
+        files = subtree(tree, self.folder)
+        return {path: data for path, data in files.items() if not path.startswith("checkpoint")}
 
+    def checkpoints_in(self, tree):
+        """The files of each checkpoint in a tree, by epoch."""
+        checkpoints = {}
+        for path, data in subtree(tree, f"{self.folder}/checkpoint").items():
+            name, _, file = path.partition("/")
+            if name.startswith("epoch-"):
+                files = checkpoints.setdefault(int(name.removeprefix("epoch-")), {})
+                if file:
+                    files[file] = data
+        return checkpoints
 
-def checkpoints_in(files, folder):
-    """The files of each checkpoint, by its epoch."""
-    found = {}
-    for path, data in power.below(files, f"{folder}/checkpoint").items():
-        name, _, file = path.partition("/")
-        if name.startswith("epoch-"):
-            of_it = found.setdefault(int(name.removeprefix("epoch-")), {})
-            if file:
-                of_it[file] = data
-    return found
+    def progress(self, tree):
+        """The progress of the run by the files in a tree."""
+        checkpoints = self.checkpoints_in(tree)
+        for epoch, files in checkpoints.items():
+            self.checkpoints.setdefault(epoch, files)
+        return NEW if self.results(tree) == self.new else max(checkpoints, default=0)
 
 
 @pytest.fixture(scope="module", params=["former results", "no folder yet"])
-def cut(request, tmp_path_factory):
-    """Two runs: over former results; and into no folder, where the checkpoints are kept."""
-    power.skip_without_strace()
+def cut_run(request, tmp_path_factory):
+    """A run over former results, and one into a new folder that keeps its checkpoints."""
+    skip_without_strace()
     work = tmp_path_factory.mktemp("cut").resolve()
     root = work / "disk"
     root.mkdir()
-    command = [sys.executable, str(PROJECT / "reproduce.py"), *FLAGS]
     if request.param == "former results":
-        folder = f"results/{NAME}"
-        shutil.copytree(PROJECT / folder, root / folder)
+        cut_run = Run(f"results/{NAME}", keep=False)
+        shutil.copytree(PROJECT / "results" / NAME, root / cut_run.folder)
     else:
-        folder = f"deep/results/{NAME}"
-        command.append("--keep_checkpoints")
-    disk = power.Disk(root)
-    former = results(disk.now(), folder)
-    results_dir = (root / folder).parent
-    operations = power.record([*command, f"--results_dir={results_dir}"], root, work / "log")
-    (work / "log").unlink()
-    new = results(power.files_of(root), folder)
-    checkpoints = {}
-
-    def progress(files):
-        found = checkpoints_in(files, folder)
-        for epoch, content in found.items():
-            checkpoints.setdefault(epoch, content)
-        return NEW if results(files, folder) == new else max(found, default=0)
-
-    states = power.cuts(disk, operations, progress)
-    # All was understood: the same files are there as on the real disk.
-    understood = disk.now() == power.files_of(root)
-    assert understood
-    assert [path.name for path in results_dir.iterdir()] == [NAME]
-    assert set(checkpoints) == {1, 2, 3}
+        cut_run = Run(f"deep/results/{NAME}", keep=True)
+    disk = Disk(root)
+    cut_run.former = cut_run.results(disk.now())
+    operations = record([REPRODUCE, *cut_run.flags(root)], root, work / "log")
+    after = read_tree(root)
+    cut_run.operations, cut_run.new = len(operations), cut_run.results(after)
+    cut_run.states = crash_states(disk, operations, cut_run.progress)
+    # A bare name in an assertion, here and below: pytest would print megabytes of files.
+    model_is_right = disk.now() == after
+    assert model_is_right
+    assert [path.name for path in (root / cut_run.folder).parent.iterdir()] == [NAME]
+    assert set(cut_run.checkpoints) == {1, 2, 3}
     shutil.rmtree(root)
-    return Cut(folder, command, len(operations), states, former, new, checkpoints)
+    return cut_run
 
 
-def test_the_former_results_are_there_or_the_new_ones(cut):
-    for state, promised in cut.states.items():
-        found = results(dict(state), cut.folder)
-        # Said before it is asserted, here and below: pytest would print megabytes.
-        whole = found == cut.new or (found == cut.former and promised < NEW)
-        assert whole, sorted(found)
+def test_the_former_results_are_there_or_the_new_ones(cut_run):
+    for state, progress in cut_run.states.items():
+        results = cut_run.results(dict(state))
+        complete = results == cut_run.new or (results == cut_run.former and progress < NEW)
+        assert complete, sorted(results)
 
 
-def test_checkpoints_are_whole_or_known_to_be_damaged(cut, tmp_path):
-    split = mnist.split(mnist.load(ASKED.data_dir), ASKED)
-    seen = {}
-    for state, promised in cut.states.items():
-        files = dict(state)
-        if results(files, cut.folder) == cut.new and "--keep_checkpoints" not in cut.command:
-            promised = 0
-        found = checkpoints_in(files, cut.folder)
-        key = frozenset((epoch, frozenset(files.items())) for epoch, files in found.items())
-        most = max(min(promised, ASKED.epochs), seen.get(key, (0,))[0])
-        seen[key] = most, found
-    for promised, found in seen.values():
+def test_checkpoints_are_intact_or_known_to_be_damaged(cut_run, tmp_path):
+    split = mnist.split(mnist.load(SETTINGS.data_dir), SETTINGS)
+    distinct = {}
+    for state, progress in cut_run.states.items():
+        tree = dict(state)
+        if cut_run.results(tree) == cut_run.new and not cut_run.keep:
+            progress = 0
+        checkpoints = cut_run.checkpoints_in(tree)
+        key = frozenset((epoch, frozenset(files.items())) for epoch, files in checkpoints.items())
+        most = max(min(progress, SETTINGS.epochs), distinct.get(key, (0,))[0])
+        distinct[key] = most, checkpoints
+    for progress, checkpoints in distinct.values():
         folder = tmp_path / "checkpoint"
-        for epoch, files in found.items():
-            (folder / f"epoch-{epoch}").mkdir(parents=True)
-            power.build(files, folder / f"epoch-{epoch}")
+        folder.mkdir()
+        for epoch, files in checkpoints.items():
+            write_tree(files, folder / f"epoch-{epoch}")
         intact = []
-        while variables := Checkpoints(folder).start(ASKED, split).variables:
+        while variables := Checkpoints(folder).start(SETTINGS, split).variables:
             intact.append(int(variables.parent.name.removeprefix("epoch-")))
-            whole = power.files_of(variables.parent) == cut.checkpoints[intact[-1]]
-            assert whole
+            same = read_tree(variables.parent) == cut_run.checkpoints[intact[-1]]
+            assert same
             shutil.rmtree(variables.parent)
-        assert max(intact, default=0) >= promised
-        shutil.rmtree(folder, ignore_errors=True)
-    assert len(seen) > 2 * ASKED.epochs
+        assert max(intact, default=0) >= progress
+        shutil.rmtree(folder)
+    assert len(distinct) > 2 * SETTINGS.epochs
 
 
-def kinds(cut):
-    """One state of each kind, those of a kind being alike but for what is cleared away."""
-    found = {}
-    for state in cut.states:
-        files = dict(state)
-        checkpoints = checkpoints_in(files, cut.folder)
-        whole = tuple(
-            sorted(e for e, content in checkpoints.items() if content == cut.checkpoints[e])
+def kinds(cut_run):
+    """One state of each kind; states of a kind differ only in files that the next run removes."""
+    trees = {}
+    for state in cut_run.states:
+        tree = dict(state)
+        checkpoints = cut_run.checkpoints_in(tree)
+        intact = tuple(
+            sorted(e for e, files in checkpoints.items() if files == cut_run.checkpoints[e])
         )
-        others = len(checkpoints) - len(whole)
-        names = frozenset(path for path in files if path.count("/") <= cut.folder.count("/"))
-        new = f"{cut.folder}/checkpoint/new" in files
-        found[results(files, cut.folder) == cut.new, whole, others, names, new] = files
-    return list(found.values())
+        names = frozenset(path for path in tree if path.count("/") <= cut_run.folder.count("/"))
+        new = f"{cut_run.folder}/checkpoint/new" in tree
+        is_new = cut_run.results(tree) == cut_run.new
+        trees[is_new, intact, len(checkpoints) - len(intact), names, new] = tree
+    return list(trees.values())
 
 
-def in_time(count, pytestconfig):
-    """The numbers below a count, the first of them and as many as there is time for."""
-    begun = time.monotonic()
+def in_time(trees, most, pytestconfig):
+    """Yields evenly spaced trees, at most `most`, and one at least, until --kill_seconds."""
+    begun, count = time.monotonic(), min(len(trees), most)
     for number in range(count):
         if number and time.monotonic() > begun + pytestconfig.getoption("kill_seconds"):
             return
-        yield number
+        yield trees[(2 * number + 1) * len(trees) // (2 * count)]
 
 
-def test_the_run_goes_on(cut, tmp_path, pytestconfig, tried):
-    every = kinds(cut)
-    # The other half is for the other run.
-    count = min(len(every), -(-pytestconfig.getoption("kills") // 2))
-    for number in in_time(count, pytestconfig):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        power.build(every[number * (len(every) - 1) // max(count - 1, 1)], folder)
-        results_dir = (folder / cut.folder).parent
-        result = subprocess.run(
-            [*cut.command, f"--results_dir={results_dir}"], capture_output=True, text=True
-        )
+def test_the_run_goes_on(cut_run, tmp_path, pytestconfig, outcome):
+    trees, count = kinds(cut_run), 0
+    # The other run has the other half of the kills.
+    for tree in in_time(trees, -(-pytestconfig.getoption("kills") // 2), pytestconfig):
+        count += 1
+        root = tmp_path / str(count)
+        write_tree(tree, root)
+        result = run(*cut_run.flags(root))
         assert result.returncode == 0, result.stderr
-        assert [path.name for path in results_dir.iterdir()] == [NAME]
-        files = power.files_of(folder)
-        whole = results(files, cut.folder) | TIMING == cut.new | TIMING
-        assert whole
-        kept = [2, 3] if "--keep_checkpoints" in cut.command else []
-        # The cut may have taken back that an older one was removed.
-        assert sorted(checkpoints_in(files, cut.folder))[-2:] == kept
-        shutil.rmtree(folder)
-    count = number + 1
-    tried(
-        "the power is cut, at any moment of a run",
-        "the former results are there, or the new ones, whole, and every checkpoint from which the "
-        "run had gone on; what is damaged is known to be; `--resume` goes on to the same bytes",
-        f"after each of {cut.operations} operations on files: {len(cut.states)} states, none lost; "
-        f"gone on from {count} of {len(every)} kinds",
+        assert [path.name for path in (root / cut_run.folder).parent.iterdir()] == [NAME]
+        after = read_tree(root)
+        same = cut_run.results(after) | TIMING == cut_run.new | TIMING
+        assert same
+        # The cut may have taken back the removal of an older one.
+        assert sorted(cut_run.checkpoints_in(after))[-2:] == ([2, 3] if cut_run.keep else [])
+        shutil.rmtree(root)
+    outcome(
+        "the power is cut at any moment of a run",
+        "the former results or the new ones are there, complete; checkpoints are intact or known "
+        "to be damaged; `--resume` goes on from the newest, to the same bytes",
+        f"after each of {cut_run.operations} operations on files: {len(cut_run.states)} states, "
+        f"none lost; gone on from {count} of {len(trees)} kinds",
     )
 
 
 STUDY = "results/studies/claims"
 
 
-def lines(files):
-    return (files.get(f"{STUDY}/{runs.FILE}") or b"").splitlines(keepends=True)
+def study_lines(tree):
+    return (tree.get(f"{STUDY}/{store.FILE}") or b"").splitlines(keepends=True)
 
 
-def test_a_study_goes_on(tmp_path, pytestconfig, tried):
-    power.skip_without_strace()
-    root = (tmp_path / "disk").resolve()
-    root.mkdir()
-    disk = power.Disk(root)
-    command = [sys.executable, "-m", "tests.power_study", str(root / STUDY)]
-    operations = power.record(command, root, tmp_path / "log")
-    states = power.cuts(disk, operations, lambda files: len(lines(files)))
-    whole = power.files_of(root)
-    understood = disk.now() == whole
-    assert understood
-    every = {}
-    for state, promised in states.items():
-        files = dict(state)
-        done = [line for line in lines(files) if line in lines(whole)]
-        assert len(done) >= promised
-        every[len(done), len(lines(files)), f"{STUDY}/.{runs.FILE}.new" in files] = files
-    every = list(every.values())
-    count = min(len(every), pytestconfig.getoption("kills"))
-    for number in in_time(count, pytestconfig):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        files = every[number * (len(every) - 1) // max(count - 1, 1)]
-        power.build(files, folder)
-        missing = power_study.run(folder / STUDY)
-        assert missing == len(lines(whole)) - len(set(lines(files)) & set(lines(whole)))
-        same = power.files_of(folder) == whole
+def test_a_study_goes_on(root, tmp_path, pytestconfig, outcome):
+    disk = Disk(root)
+    command = ["-m", "tests.campaigns.power_cuts.untrained_study", str(root / STUDY)]
+    operations = record(command, root, tmp_path / "log")
+    states = crash_states(disk, operations, lambda tree: len(study_lines(tree)))
+    after = read_tree(root)
+    model_is_right = disk.now() == after
+    assert model_is_right
+    all_lines = study_lines(after)
+    trees, count = {}, 0
+    for state, progress in states.items():
+        tree = dict(state)
+        lines = study_lines(tree)
+        complete = sum(line in all_lines for line in lines)
+        assert complete >= progress
+        trees[complete, len(lines), f"{STUDY}/.{store.FILE}.new" in tree] = tree
+    trees = list(trees.values())
+    for tree in in_time(trees, pytestconfig.getoption("kills"), pytestconfig):
+        count += 1
+        again = tmp_path / str(count)
+        write_tree(tree, again)
+        missing = untrained_study.run(again / STUDY)
+        assert missing == len(set(all_lines) - set(study_lines(tree)))
+        same = read_tree(again) == after
         assert same
-    count = number + 1
-    tried(
-        "the power is cut, at any moment of a study",
-        "runs that are done are not repeated, the same command does the others, and all files are "
-        "the same to the last byte",
+    outcome(
+        "the power is cut at any moment of a study",
+        "completed runs are not repeated; the same command does the others, to the same bytes",
         f"after each of {len(operations)} operations on files: {len(states)} states, none lost; "
-        f"gone on from {count} of {len(every)} kinds",
+        f"gone on from {count} of {len(trees)} kinds",
     )
 
 
-@pytest.mark.parametrize("exchange", [True, False], ids=["in one step", "in two"])
-def test_a_folder_is_replaced(exchange, tmp_path):
-    power.skip_without_strace()
-    root = (tmp_path / "disk").resolve()
+REPLACE = """
+import sys
+from pathlib import Path
+from experiment.storage import folder
+from experiment.storage.interruption import Signals
+if sys.argv[2] == "two renames":
+    folder._exchange = lambda one, other: False
+with folder.replacing(Path(sys.argv[1]), Signals(), {"one", "other"}) as new:
+    for name in ("one", "other"):
+        (new / name).write_text("new")
+"""
+
+
+@pytest.mark.parametrize("system", ["one step", "two renames"])
+def test_a_folder_is_replaced(system, root, tmp_path):
     former, new = ({"one": text, "other": text} for text in (b"former", b"new"))
-    (root / "run").mkdir(parents=True)
-    power.build(former, root / "run")
-    disk = power.Disk(root)
-    program = (
-        "import sys; from pathlib import Path; from experiment.storage import folder\n"
-        "from experiment.storage.interruption import Signals\n"
-        f"if not {exchange}: folder._exchange = lambda one, other: False\n"
-        "with folder.replacing(Path(sys.argv[1]), Signals(), {'one', 'other'}) as new:\n"
-        "    for name in ('one', 'other'): (new / name).write_text('new')\n"
-    )
-    command = [sys.executable, "-c", program, str(root / "run")]
-    operations = power.record(command, root, tmp_path / "log")
-    states = power.cuts(disk, operations, lambda files: power.below(files, "run") == new)
-    assert disk.now() == power.files_of(root)
-    for number, (state, promised) in enumerate(states.items()):
-        disk = tmp_path / str(number)
-        disk.mkdir()
-        power.build(dict(state), disk)
-        # The next run clears up, and fails.
-        with pytest.raises(ZeroDivisionError), replacing(disk / "run", None, former):
+    write_tree(former, root / "run")
+    disk = Disk(root)
+    operations = record(["-c", REPLACE, root / "run", system], root, tmp_path / "log")
+    states = crash_states(disk, operations, lambda tree: subtree(tree, "run") == new)
+    assert disk.now() == read_tree(root)
+    for number, (state, replaced) in enumerate(states.items()):
+        again = tmp_path / str(number)
+        write_tree(dict(state), again)
+        # The next run removes the temporary folders, and fails.
+        with pytest.raises(ZeroDivisionError), replacing(again / "run", None, former):
             raise ZeroDivisionError
-        found = power.files_of(disk / "run")
-        assert found == new or (found == former and not promised)
-        assert [path.name for path in disk.iterdir()] == ["run"]
+        tree = read_tree(again / "run")
+        assert tree == new or (tree == former and not replaced)
+        assert [path.name for path in again.iterdir()] == ["run"]
     assert len(states) > len(operations)
 
 
@@ -288,15 +292,11 @@ def test_a_folder_is_replaced(exchange, tmp_path):
         ("path.unlink(); flush_entry(path.parent)", {b"old", None}),
     ],
 )  # fmt: skip
-def test_what_a_cut_leaves_of_a_file(program, left, tmp_path):
-    power.skip_without_strace()
-    root = (tmp_path / "disk").resolve()
-    root.mkdir()
+def test_the_model_of_a_file(program, left, root, tmp_path):
     (root / "file").write_text("old")
-    disk = power.Disk(root)
+    disk = Disk(root)
     names = f"path, new = Path({str(root / 'file')!r}), Path({str(root / 'other')!r})"
     imports = "from pathlib import Path; from experiment.storage.folder import *"
-    command = [sys.executable, "-c", f"{imports}; {names}; {program}"]
-    operations = power.record(command, root, tmp_path / "log")
-    states = power.cuts(disk, operations, lambda files: 0)
+    operations = record(["-c", f"{imports}; {names}; {program}"], root, tmp_path / "log")
+    states = crash_states(disk, operations, lambda tree: 0)
     assert {dict(state).get("file") for state in states} == left

@@ -1,36 +1,35 @@
-"""A study of six runs that are not trained: the results of this project have what they measured.
+"""A study of six runs that are not trained: their measurements are those of this project's results.
 
-`python -m tests.power_study FOLDER`, from the project, does what is missing of it there.
+python -m tests.campaigns.power_cuts.untrained_study FOLDER
 """
 
 import sys
 from pathlib import Path
+from unittest import mock
 
 import flags
 from experiment.settings import PROJECT, Settings
-from experiment.studies import definition, runs, study
+from experiment.studies import definition, runner, store
 
-ASKED = definition.read(PROJECT / "presets/studies/claims.toml")._replace(seeds=1)
-JOBS = ASKED.jobs(Settings(), flags.parse)
-MEASURED = runs.read(PROJECT / "results/studies/claims")[: len(JOBS)]
+STUDY = definition.read(PROJECT / "presets/studies/claims.toml")._replace(seeds=1)
+JOBS = STUDY.jobs(Settings(), flags.parse)
+MEASURED = {
+    run.pop("experiment"): run
+    for run in store.read(PROJECT / "results/studies/claims")[: len(JOBS)]
+}
 
 
 def run(folder):
-    """Does what is missing of the study. Returns how many runs that were."""
-    done = {found["experiment"]: found for found in MEASURED}
+    """Does the missing runs of the study in a folder; returns their number."""
     missing = []
 
     def on_workers(jobs, *_, **__):
         for job in jobs:
             missing.append(job)
-            measured = done[job.experiment]
-            yield job, {name: value for name, value in measured.items() if name != "experiment"}
+            yield job, MEASURED[job.experiment]
 
-    workers, study.on_workers = study.on_workers, on_workers
-    try:
-        study.run(ASKED, JOBS, folder)
-    finally:
-        study.on_workers = workers
+    with mock.patch.object(runner, "on_workers", on_workers):
+        runner.run(STUDY, JOBS, folder)
     return len(missing)
 
 

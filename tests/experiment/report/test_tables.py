@@ -41,7 +41,7 @@ def test_make_reproduce_goes_on_and_ends_with_what_fails(monkeypatch, capsys):
 
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(SystemExit) as ended:
-        experiments.run_all()
+        experiments.make()
     assert ended.value.code == 3
     assert commands == [
         ["--mode=numpy"], ["--epochs=2", "--results_dir=results/a", "--resume"], ["--resume"],
