@@ -37,11 +37,12 @@ class Quality(NamedTuple):
 
 
 class BoxGradients(NamedTuple):
-    """Of each image, and the updates that they make.
+    """Of each image, and the updates that all of them make.
 
     Attributes:
         g_1, g_2: of the hidden states h₁ and h₂, [n, width].
-        w_x, w_rec: ΔWx and ΔWrec, [width, width].
+        w_x, w_rec: the right factors B of ΔWx and ΔWrec, which are AᵀB: u + v, [n, width], and
+            Σu over v, [1 + n, width].
     """
 
     g_1: tf.Tensor
@@ -50,13 +51,29 @@ class BoxGradients(NamedTuple):
     w_rec: tf.Tensor
 
 
+class Compared(NamedTuple):
+    """Synthetic and true gradients of the same images.
+
+    Attributes:
+        x: the images, the left factor A of ΔWx, [n, width].
+        h: h₀ over a₁, that of ΔWrec, [1 + n, width].
+        synthetic: what the time boxes learn from.
+        true: the gradients of the cost.
+    """
+
+    x: tf.Tensor
+    h: tf.Tensor
+    synthetic: BoxGradients
+    true: BoxGradients
+
+
 def synthetic_and_true(
     x: tf.Tensor,
     y: tf.Tensor,
     weights: Weights,
     modules: tuple[Module, Module],
     decoupled: str = "both",
-) -> tuple[BoxGradients, BoxGradients]:
+) -> Compared:
     """The gradients that the time boxes learn from and the true ones, for the weights as they are.
 
     A true gradient is that of the cost of the same image, in the network as the post draws it:
@@ -71,9 +88,6 @@ def synthetic_and_true(
         modules: of time boxes 1 and 2.
         decoupled: "both", "1" or "2": which boxes learn from a synthetic gradient. With "1" time
             box 2 learns from the true gradient; with "2" time box 1 from what comes back from ĝ₂.
-
-    Returns:
-        The synthetic gradients and the true ones.
     """
     w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
     h_0 = tf.expand_dims(weights.hidden_states.read_value()[:, 0], 0)
@@ -86,23 +100,43 @@ def synthetic_and_true(
 
     def gradients(g_1: tf.Tensor, g_2: tf.Tensor) -> BoxGradients:
         u, v = d_time_box(g_1, box_1), d_time_box(g_2, box_2)
-        from_h_0 = tf.matmul(h_0, tf.reduce_sum(u, 0, keepdims=True), transpose_a=True)
         return BoxGradients(
-            g_1,
-            g_2,
-            w_x=tf.matmul(x, u + v, transpose_a=True),
-            w_rec=from_h_0 + tf.matmul(box_1.a, v, transpose_a=True),
+            g_1, g_2, w_x=u + v, w_rec=tf.concat([tf.reduce_sum(u, 0, keepdims=True), v], 0)
         )
 
     t_2 = d_hidden_state(d_readout(readout, y), weights.w_fc)  # t₂ = d·Wfcᵀ
     g_2 = t_2 if decoupled == "1" else synthetic_gradient(box_2, y, modules[1]).g
     g_1 = back(g_2) if decoupled == "2" else synthetic_gradient(box_1, y, modules[0]).g
-    return gradients(g_1, g_2), gradients(back(t_2), t_2)
+    return Compared(x, tf.concat([h_0, box_1.a], 0), gradients(g_1, g_2), gradients(back(t_2), t_2))
 
 
 def cosine(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
     """Σ⟨g, t⟩ / √(Σ|g|² Σ|t|²) of two matrices, 0 if one is zero."""
     return tf.div_no_nan(tf.reduce_sum(g * t), tf.norm(g) * tf.norm(t))
+
+
+def update_cosine(a: tf.Tensor, g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+    """The cosine of the updates aᵀg and aᵀt, [width, width].
+
+    With fewer rows than columns it is cheaper not to compute them: ⟨aᵀg, aᵀt⟩ = ⟨aaᵀ, gtᵀ⟩.
+
+    Args:
+        a: [rows, width].
+        g: [rows, width].
+        t: [rows, width].
+    """
+    rows, width = a.shape
+    if rows > width:
+        return cosine(tf.matmul(a, g, transpose_a=True), tf.matmul(a, t, transpose_a=True))
+    a_a = tf.matmul(a, a, transpose_b=True)
+
+    def inner(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(a_a * tf.matmul(g, t, transpose_b=True))
+
+    def length(g: tf.Tensor) -> tf.Tensor:
+        return tf.sqrt(tf.nn.relu(inner(g, g)))  # Rounded, a square may be negative.
+
+    return tf.div_no_nan(inner(g, t), length(g) * length(t))
 
 
 def relative_error(g: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
@@ -123,15 +157,15 @@ def quality(
     Arguments as in `synthetic_and_true`.
     """
     # In float32 the squares of a gradient vanish long before the gradient does.
-    synthetic, true = (
-        BoxGradients(*(tf.cast(values, tf.float64) for values in gradients))
-        for gradients in synthetic_and_true(x, y, weights, modules, decoupled)
+    x, h, synthetic, true = tf.nest.map_structure(
+        lambda values: tf.cast(values, tf.float64),
+        synthetic_and_true(x, y, weights, modules, decoupled),
     )
     return Quality(
         pooled_cosine_1=cosine(synthetic.g_1, true.g_1),
         pooled_cosine_2=cosine(synthetic.g_2, true.g_2),
         relative_error_1=relative_error(synthetic.g_1, true.g_1),
         relative_error_2=relative_error(synthetic.g_2, true.g_2),
-        update_cosine_x=cosine(synthetic.w_x, true.w_x),
-        update_cosine_rec=cosine(synthetic.w_rec, true.w_rec),
+        update_cosine_x=update_cosine(x, synthetic.w_x, true.w_x),
+        update_cosine_rec=update_cosine(h, synthetic.w_rec, true.w_rec),
     )

@@ -12,7 +12,7 @@ from ordering import READS, accesses
 from experiment.training.build import build
 from graph import network
 from graph.modules import Module
-from graph.quality import cosine, quality, relative_error, synthetic_and_true
+from graph.quality import cosine, quality, relative_error, synthetic_and_true, update_cosine
 from graph.weights import declare_weights
 
 TOTAL = 6
@@ -59,14 +59,14 @@ def test_the_true_gradients_are_those_of_automatic_differentiation():
         x = tf.placeholder(tf.float64, [None, WIDTH])
         y = tf.placeholder(tf.float64, [None, 1])
         weights = declare_weights(WIDTH, tf.float64)
-        _, true = synthetic_and_true(x, y, weights, post_modules(weights))
+        compared = synthetic_and_true(x, y, weights, post_modules(weights))
         one = tf.placeholder(tf.float64, [1, WIDTH])
         forward = network.ordered(one, weights, connected=True)
         cost = network.cost_function(forward.readout.a, y)
         by_tensorflow = tf.gradients(cost, [forward.h_1, forward.h_2, weights.w_x, weights.w_rec])
         for name, variable in weights._asdict().items():
             session.run(variable.initializer, {variable.initial_value: values[name]})
-        actual = session.run(true, {x: images, y: labels})
+        of_x, of_rec, _, actual = session.run(compared, {x: images, y: labels})
         updates = [0, 0]
         for i in range(TOTAL):
             feed = {one: images[i : i + 1], y: labels[i : i + 1]}
@@ -74,8 +74,8 @@ def test_the_true_gradients_are_those_of_automatic_differentiation():
             np.testing.assert_allclose(actual.g_1[i], t_1[0], rtol=1e-9)
             np.testing.assert_allclose(actual.g_2[i], t_2[0], rtol=1e-9)
             updates = [sum(pair) for pair in zip(updates, of_weights, strict=True)]
-        np.testing.assert_allclose(actual.w_x, updates[0], rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(actual.w_rec, updates[1], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(of_x.T @ actual.w_x, updates[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(of_rec.T @ actual.w_rec, updates[1], rtol=1e-9, atol=1e-12)
 
 
 def test_nothing_is_written():
@@ -94,6 +94,19 @@ def test_where_there_are_no_synthetic_gradients_there_is_no_quality():
 def evaluate(tensor):
     with tf.Session(graph=tensor.graph) as session:
         return session.run(tensor)
+
+
+@pytest.mark.parametrize("rows", [3, 20])
+def test_an_update_s_cosine_is_the_same_with_and_without_its_matrix(rows):
+    random = np.random.RandomState(4)
+    a, g, t = random.standard_normal((3, rows, 5))
+    with tf.Graph().as_default():
+        assert evaluate(update_cosine(*map(tf.constant, (a, g, t)))) == pytest.approx(
+            oracle.cosine(a.T @ g, a.T @ t), rel=1e-12
+        )
+        # Two images that cancel each other
+        a, g, t = np.tile(a, (2, 1)), np.concatenate([g, -g]), np.tile(t, (2, 1))
+        assert abs(evaluate(update_cosine(*map(tf.constant, (a, g, t))))) <= 1
 
 
 def test_gradients_of_zero():
