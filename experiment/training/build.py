@@ -7,6 +7,7 @@ import tensorflow.compat.v1 as tf
 from experiment.settings import Settings
 from graph.delayed import delayed_manual
 from graph.modules import Module
+from graph.network import predict
 from graph.quality import Quality, quality
 from graph.step import Step, forward_feed, training_step
 from graph.stepwise import loop_over_rows
@@ -109,12 +110,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
-
-            def predict(x: tf.Tensor) -> tuple[tf.Tensor, tf.Operation]:
-                forward = forward_feed(step, x, weights)
-                return forward.readout.a[0, 0], forward.write
-
-            predictions = loop_over_rows(predict, [new_images], compiled=False)
+            predictions = predict(new_images, weights, published=settings.wiring == "published")
         saver = tf.train.Saver(weights._asdict())
         of_gradients = None
         if settings.mode == "manual" and settings.decoupled != "none":

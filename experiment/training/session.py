@@ -1,7 +1,7 @@
 """The Session: trains the graph and lets it predict."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,10 @@ from experiment.training.build import Graph, build, compiled
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
 from graph.quality import Quality
-from graph.weights import draw
+from graph.weights import Weights, draw
+
+# Images that are predicted at a time: more take more memory, and hardly less time.
+AT_A_TIME = 1000
 
 
 class Running(NamedTuple):
@@ -92,6 +95,10 @@ def run(
             figures = [quality(session, graph)] if graph.quality is not None else []
             history = History([*history.costs, cost], [*history.quality, *figures], seconds)
             observe(history, running)
+        weights = running.weights()
+    # With one thread, whatever training had: two may add up the products in another order.
+    with open_session(graph) as session:
+        load(session, graph.weights, weights)
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
     return Outcome(history, test, held_out)
@@ -100,9 +107,9 @@ def run(
 def threads_for(settings: Settings) -> int:
     """Inside an operation, for a run that has the machine to itself.
 
-    Where XLA compiles an epoch, two share its products and updates, and change none of its costs
-    and predictions. In other loops, where two operations run at a time, they cost more than they
-    save.
+    Where XLA compiles an epoch, two share its products and updates, and change none of its costs.
+    Elsewhere two operations run at a time, and more threads would cost more than they save, or
+    change how sums are rounded.
     """
     return 2 if compiled(settings) else 1
 
@@ -130,6 +137,12 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
             values[variable.initial_value] = np.zeros(variable.shape)
     all_variables = (*graph.weights, graph.images, graph.labels)
     session.run([variable.initializer for variable in all_variables], values)
+
+
+def load(session: tf.Session, variables: Weights, values: Mapping[str, npt.ArrayLike]) -> None:
+    """Gives the variables values, by their names."""
+    pairs = [(variable, values[name]) for name, variable in variables._asdict().items()]
+    session.run([v.initializer for v, _ in pairs], {v.initial_value: value for v, value in pairs})
 
 
 def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
@@ -161,8 +174,8 @@ def train_epoch(session: tf.Session, graph: Graph, images: Images) -> float:
 
 def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
     """p for each image in turn, [n]; the hidden states go on from image to image."""
-    p: npt.NDArray[np.float32] = session.run(graph.predictions, {graph.new_images: images.x})
-    return p
+    some = np.array_split(images.x, len(images.x) // AT_A_TIME + 1)
+    return np.concatenate([session.run(graph.predictions, {graph.new_images: x}) for x in some])
 
 
 def quality(session: tf.Session, graph: Graph) -> Quality:
