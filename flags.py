@@ -38,7 +38,8 @@ _HELP = {
         "Numpy post's fault, and the default there.",
         "engine": "How an epoch is run; the numbers are the same but for rounding. feed: a "
         "Session.run per image, as the post does it; stepwise: the same step in a loop in the "
-        "graph; delayed: in manual mode, blocks of images whose updates are applied together.",
+        "graph; delayed: in manual mode, blocks of images whose updates are applied together; "
+        "parallel: in manual mode, the steps of a block all at once, for a small --lr_rec.",
         "epochs": "Passes over the training images.",
     },
     "data": {
@@ -85,7 +86,7 @@ _CHOICES = {
     "decoupled": ["both", "1", "2", "none"],
     "synthetic_step": ["ascend", "descend"],
     "recurrent_update": ["inner", "outer"],
-    "engine": ["feed", "stepwise", "delayed"],
+    "engine": ["feed", "stepwise", "delayed", "parallel"],
     "init": ["portable", "tensorflow"],
     "synthetic_init": ["normal", "zeros"],
 }
@@ -319,11 +320,13 @@ def _refuse_what_makes_no_sense(values: flags.FlagValues) -> None:
         refuse(("recurrent_update",), "it is for --mode=numpy")
     if values.mode == "manual":
         refuse(("lr_auto",), "it is for --mode=auto, and this is --mode=manual")
-    if values.engine == "delayed" and (
-        (values.mode, values.decoupled) != ("manual", "both") or values.label_alone
+    of_label = {"delayed": "label_alone", "parallel": "condition_on_label"}.get(values.engine)
+    if of_label is not None and (
+        (values.mode, values.decoupled) != ("manual", "both") or values[of_label].value
     ):
         raise UserError(
-            "--engine=delayed is for --mode=manual with --decoupled=both, without --label_alone"
+            f"--engine={values.engine} is for --mode=manual with --decoupled=both, without "
+            f"--{of_label}"
         )
     if values.wiring == "published":
         refuse(label, "in --wiring=published a guess and its correction come from two images")

@@ -83,6 +83,13 @@ def test_help_names_every_flag_and_does_not_import_tensorflow(reproduce):
         ("--engine=delayed --mode=auto", "--engine=delayed"),
         ("--engine=delayed --wiring=connected --decoupled=none", "--engine=delayed"),
         ("--engine=delayed --wiring=connected --decoupled=1", "--engine=delayed"),
+        ("--engine=parallel --mode=auto", "--engine=parallel"),
+        ("--engine=parallel --wiring=connected --decoupled=2", "--engine=parallel"),
+        (
+            "--engine=parallel --wiring=ordered --condition_on_label",
+            "--engine=parallel is for --mode=manual with --decoupled=both, without "
+            "--condition_on_label",
+        ),
         ("--mode=numpy --engine=feed", "--engine"),
         ("--recurrent_update=inner", "--recurrent_update"),
         ("--mode=numpy --wiring=published", "--wiring"),

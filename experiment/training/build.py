@@ -8,6 +8,7 @@ from experiment.settings import Settings
 from graph.delayed import delayed_manual
 from graph.modules import Module
 from graph.network import predict
+from graph.parallel import parallel_manual
 from graph.quality import Quality, quality
 from graph.step import Step, forward_feed, training_step
 from graph.stepwise import loop_over_rows
@@ -32,6 +33,8 @@ class Graph(NamedTuple):
         train: the operation of one training step.
         epoch: the cost of each training image, [n], to evaluate which is to train on them all; or
             None with `--engine=feed`, which feeds them one by one.
+        rounds: that `--engine=parallel` took in an epoch, [blocks]; to evaluate them is to train,
+            too. None with the other engines.
         saver: saves and restores the weights.
         quality: of the synthetic gradients of the training images, or None if there are none.
     """
@@ -49,14 +52,15 @@ class Graph(NamedTuple):
     cost: tf.Tensor
     train: tf.Operation
     epoch: tf.Tensor | None
+    rounds: tf.Tensor | None
     saver: tf.train.Saver
     quality: Quality | None
 
 
 def compiled(settings: Settings) -> bool:
-    """Whether XLA compiles an epoch: where matrices are rewritten, and not in `--engine=feed`."""
+    """Whether XLA compiles an epoch: where `stepwise` rewrites matrices, and in `delayed`."""
     rewritten = settings.mode == "manual" or settings.wiring == "connected"
-    return rewritten and settings.engine != "feed"
+    return rewritten and settings.engine in ("stepwise", "delayed")
 
 
 def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32) -> Graph:
@@ -90,7 +94,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             labels = _training_data("labels", settings.train_images, 1, dtype)
         forward = forward_feed(step, x, weights)
         cost, train = training_step(step, x, y, weights, modules, forward)
-        epoch = None
+        epoch = rounds = None
         with tf.name_scope("epoch"):
             if settings.engine == "stepwise":
                 epoch = loop_over_rows(
@@ -107,6 +111,15 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     published=settings.wiring == "published",
                     ascend=step.ascend,
                     label=label,
+                )
+            elif settings.engine == "parallel":
+                epoch, rounds = parallel_manual(
+                    images.read_value(),
+                    labels.read_value(),
+                    weights,
+                    step.rates,
+                    published=settings.wiring == "published",
+                    ascend=step.ascend,
                 )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
@@ -131,6 +144,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         cost=cost,
         train=train,
         epoch=epoch,
+        rounds=rounds,
         saver=saver,
         quality=of_gradients,
     )

@@ -50,7 +50,12 @@ def test_the_costs_of_an_epoch_are_added_in_64_bits():
 
 @pytest.mark.parametrize(
     ("wiring", "engine"),
-    [("published", "feed"), ("published", "delayed"), ("connected", "stepwise")],
+    [
+        ("published", "feed"),
+        ("published", "delayed"),
+        ("ordered", "parallel"),
+        ("connected", "stepwise"),
+    ],
 )
 def test_to_measure_does_not_disturb(wiring, engine, split):
     settings = dataclasses.replace(SETTINGS, wiring=wiring, engine=engine)
@@ -69,6 +74,7 @@ def test_to_measure_does_not_disturb(wiring, engine, split):
         ({"engine": "stepwise", "mode": "auto", "wiring": "connected"}, 2),
         ({"engine": "stepwise", "mode": "auto"}, 1),
         ({"engine": "feed"}, 1),
+        ({"engine": "parallel"}, 1),
     ],
 )
 def test_two_threads_share_what_xla_compiles(changes, threads):
