@@ -130,12 +130,18 @@ def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float)
     return repeated[1]
 
 
+def largest_change(before: Steps, after: Steps) -> tf.Tensor:
+    """That of an a₁ or a₂, a scalar."""
+    a_1, a_2 = tf.abs(after.a_1 - before.a_1), tf.abs(after.a_2 - before.a_2)
+    return tf.reduce_max(tf.maximum(a_1, a_2))
+
+
 def is_far(rounds: tf.Tensor, change: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
-    """Whether the next round would still change a₁ or a₂ by more than the tolerance.
+    """Whether the next round would still change an a₁ or a₂ by more than the tolerance.
 
     Args:
         rounds: so far.
-        change: the largest that the last round made.
+        change: `largest_change` of the last round.
         before: that of the round before.
     """
     # The first two are from zeros, and from u and v that were zeros: they tell of no trend. What
@@ -218,8 +224,7 @@ def block(
         rounds: tf.Tensor, before: tf.Tensor, _: tf.Tensor, s: Steps
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Steps]:
         new = take_round(s)
-        change = tf.reduce_max(tf.maximum(tf.abs(new.a_1 - s.a_1), tf.abs(new.a_2 - s.a_2)))
-        return rounds + 1, change, before, new
+        return rounds + 1, largest_change(s, new), before, new
 
     zeros, most = tf.zeros_like(x), tf.ones([], x.dtype)
     start = Steps(zeros, zeros, zeros, zeros, zeros, zeros, tf.zeros_like(y))

@@ -134,14 +134,50 @@ def test_reads_come_before_writes(small):
     assert unordered([tensor.op for tensor in small.epoch]) == []
 
 
+def evaluate(tensor):
+    with tf.Session(graph=tensor.graph) as tf_session:
+        return tf_session.run(tensor)
+
+
 def test_each_product_is_that_of_numpy():
     random = np.random.RandomState(3)
-    with tf.Graph().as_default(), tf.Session() as tf_session:
+    with tf.Graph().as_default():
         for rows in (1, 2, 7):
             q, w = random.standard_normal((rows, 5)), random.standard_normal((5, 9))
             for product, factor in ((parallel.product, w), (parallel.product_transposed, w.T)):
-                actual = tf_session.run(product(tf.constant(q), tf.constant(factor)))
+                actual = evaluate(product(tf.constant(q), tf.constant(factor)))
                 np.testing.assert_allclose(actual, q @ w)
+
+
+@pytest.mark.parametrize("box", ["a_1", "a_2"])
+@pytest.mark.parametrize("change", [3.0, -3.0])
+def test_the_largest_change_is_that_of_either_box_up_or_down(box, change):
+    with tf.Graph().as_default():
+        before = parallel.Steps(*[tf.constant([[1.0, 2.0]])] * 7)
+        after = before._replace(**{box: tf.constant([[1.0, 2.0 + change]])})
+        assert evaluate(parallel.largest_change(before, after)) == 3
+
+
+@pytest.mark.parametrize(
+    ("rounds", "change", "before", "far"),
+    [
+        # Of no trend: the first round is from zeros, in the second u and v are new.
+        (1, 1.0, 1.0, True),
+        (2, 1e-4, 1.0, True),
+        (2, 5e-5, 1.0, False),
+        # From here on the next change is smaller than this one by as much as this one was.
+        (3, 1e-3, 1e-2, True),
+        (3, 1e-3, 1e-1, False),
+        (9, 1e-3, 1e-2, True),
+        (9, 0.0, 1e-2, False),
+        (1, np.nan, 1.0, False),
+        (3, np.nan, 1.0, False),
+    ],
+)
+def test_rounds_end_when_the_next_would_change_little(rounds, change, before, far):
+    with tf.Graph().as_default():
+        arguments = tf.constant(rounds), tf.constant(change), tf.constant(before)
+        assert evaluate(parallel.is_far(*arguments)) == far
 
 
 @pytest.mark.parametrize("wiring", ["published", "connected"])
