@@ -39,9 +39,10 @@ _HELP = {
         "label_scale": "The scale of the label in that input.",
         "recurrent_update": "In numpy mode, the product that changes w_rec and w_x; inner is the "
         "Numpy post's fault, and the default there.",
-        "engine": "How an epoch is run; the numbers are the same but for rounding. feed: a "
-        "Session.run per image, as the post does it; stepwise: the same step in a loop in the "
-        "graph; delayed: in manual mode, blocks of images whose updates are applied together.",
+        "engine": "How an epoch is run; the numbers differ in rounding only. feed: a Session.run "
+        "per image, as the post does it; stepwise: the same step in a loop in the graph; delayed: "
+        "in manual mode, updates applied together for a block of images; parallel: in manual mode, "
+        "all steps of a block at once, for a small --lr_rec; fastest: the fastest of these.",
         "epochs": "Passes over the training images.",
         "diagnostics": "Compare the gradients of the time boxes with the true ones in every step, "
         "for quality.csv; needs --engine=stepwise.",
@@ -94,7 +95,7 @@ _CHOICES = {
     "synthetic_step": ["ascend", "descend"],
     "module_input": ["state", "state+label", "label"],
     "recurrent_update": ["inner", "outer"],
-    "engine": ["feed", "stepwise", "delayed"],
+    "engine": ["fastest", "feed", "stepwise", "delayed", "parallel"],
     "init": ["portable", "tensorflow"],
     "synthetic_init": ["normal", "zeros"],
 }
@@ -285,14 +286,18 @@ def _refuse_contradictions(values: flags.FlagValues) -> None:
         )
     if values.module_input == "state":
         refuse(("label_scale",), "the module's input has no label: add --module_input=state+label")
-    if values.engine == "delayed" and (
-        values.mode != "manual" or set(sources) != {"synthetic"} or values.module_input == "label"
+    labelled = {"delayed": ["label"], "parallel": ["label", "state+label"]}
+    if values.engine in labelled and (
+        values.mode != "manual"
+        or set(sources) != {"synthetic"}
+        or values.module_input in labelled[values.engine]
     ):
+        inputs = " or ".join({"state", "state+label"} - {*labelled[values.engine]})
         raise UserError(
-            "--engine=delayed is for --mode=manual with synthetic gradients in both time boxes and "
-            "modules that see the state"
+            f"--engine={values.engine} is for --mode=manual with synthetic gradients in both time "
+            f"boxes and --module_input={inputs}"
         )
-    if values.diagnostics and values.engine != "stepwise":
+    if values.diagnostics and values.engine not in ("fastest", "stepwise"):
         raise UserError(f"--diagnostics needs --engine=stepwise, and this is {values.engine}")
 
 

@@ -121,6 +121,12 @@ def reproduce(
 
             outcome, measured, recorded = run(settings, split, start, observe)
         signals.check()
+        if outcome.history.rounds > 8:
+            print(
+                f"a block took {outcome.history.rounds} rounds: --engine=delayed suits this "
+                "--lr_rec better",
+                file=sys.stderr,
+            )
         if events:
             events.finish(settings.epochs, split.test, outcome.test, settings.digits)
         timing = metrics.timing(settings, outcome)

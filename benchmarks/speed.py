@@ -129,8 +129,8 @@ def checkpoint_share() -> float:
 
         def train() -> None:
             for _ in range(settings.checkpoint_every):
-                cost, _ = session.train_epoch(tf_session, graph, images, settings.lr_rec)
-                costs.append(cost)
+                epoch = session.train_epoch(tf_session, graph, images, settings.lr_rec)
+                costs.append(epoch.cost)
 
         def save() -> None:
             checkpoints.add(History(costs), session.Running(graph, tf_session).save)

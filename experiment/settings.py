@@ -21,7 +21,7 @@ class Settings:
     module_input: str = "state"
     label_scale: float = 1.0
     recurrent_update: str = "outer"
-    engine: str = "stepwise"
+    engine: str = "fastest"
     epochs: int = 100
     digits: tuple[str, str] = ("0", "1")
     train_images: int = 100
@@ -53,9 +53,20 @@ class Settings:
         gradients = f"-{self.gradient_1}-{self.gradient_2}"
         return f"{self.wiring}-{self.mode}{gradients.replace('-synthetic-synthetic', '')}"
 
+    @property
+    def chosen_engine(self) -> str:
+        """The engine, or the fastest one for these settings."""
+        if self.engine != "fastest":
+            return self.engine
+        both = self.gradient_1 == self.gradient_2 == "synthetic" and not self.diagnostics
+        if self.mode != "manual" or not both or self.module_input == "label":
+            return "stepwise"
+        # Above that rate `parallel` needs too many rounds (docs/speed.md).
+        return "parallel" if self.module_input == "state" and self.lr_rec <= 1e-5 else "delayed"
+
     def numeric(self) -> dict[str, Any]:
-        """The settings that affect the numbers: all but those of files."""
-        values = dataclasses.asdict(self)
+        """The settings that affect the numbers: all but those of files; the chosen engine."""
+        values = {**dataclasses.asdict(self), "engine": self.chosen_engine}
         return {name: value for name, value in values.items() if name not in _OF_FILES}
 
 

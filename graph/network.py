@@ -169,3 +169,32 @@ def ordered(x: tf.Tensor, weights: Weights, *, connected: bool) -> Forward:
     )
     h_2, readout = run_readout(weights, h=box_2.a if connected else None, after=[write_2])
     return Forward(h_0, h_1, h_2, box_1, box_2, readout, write_2)
+
+
+def predict(images: tf.Tensor, weights: Weights, *, published: bool) -> tf.Tensor:
+    """p of each image in turn; the hidden states go on from image to image.
+
+    No weight changes in between, so that the images share each product.
+
+    Args:
+        images: [n, width].
+        weights: the variables; `hidden_states` is left as the last image leaves it.
+        published: whether time box 2 and the readout see the hidden states of the image before, as
+            in the wiring `published`, or those of this image.
+
+    Returns:
+        [n]; to evaluate it is to write `hidden_states`.
+    """
+    h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
+    w_x, w_rec = weights.w_x.read_value(), weights.w_rec.read_value()
+
+    def seen(states: tf.Tensor) -> tf.Tensor:
+        return states[:-1] if published else states[1:]
+
+    # What was there before the first image, and what each image leaves
+    h_1 = tf.concat([h_1, time_box(images, h_0, w_x, w_rec).a], 0)
+    h_2 = tf.concat([h_2, time_box(images, seen(h_1), w_x, w_rec).a], 0)
+    p = readout_box(seen(h_2), weights.w_fc.read_value()).a
+    write = weights.hidden_states.assign(tf.stack([h_0[0], h_1[-1], h_2[-1]], 1))
+    with tf.control_dependencies([write]):
+        return tf.squeeze(p, 1)

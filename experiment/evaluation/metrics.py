@@ -22,7 +22,7 @@ def measure(
     """The content of metrics.json: the schema's version, the settings and the figures.
 
     Accuracies are shares from 0 to 1. A figure is None if nothing is held out, there are no
-    synthetic gradients, or no run is recorded at these settings.
+    synthetic gradients, no run is recorded at these settings, or the engine has no rounds.
     """
     test_correct = int(np.sum(predicted(outcome.test) == split.test.y))
     held_out = predicted(outcome.held_out)
@@ -33,12 +33,13 @@ def measure(
     cost_difference, prediction_difference = (
         distance(recorded, outcome) if recorded else (None, None)
     )
-    costs, qualities, _ = outcome.history
+    costs, qualities, rounds, _ = outcome.history
     quality = qualities[-1] if qualities else [None] * len(QUALITY)
     return {
         "schema_version": SCHEMA_VERSION,
         **settings.numeric(),
         "data_sha_256": split.sha_256,
+        "rounds": rounds or None,
         "cost_first": costs[0],
         "cost_last": costs[-1],
         "test_correct": test_correct,

@@ -67,7 +67,7 @@ def write(
     Raises:
         UserError: a file cannot be written.
     """
-    costs, quality, _ = outcome.history
+    costs, quality, _, _ = outcome.history
     try:
         (folder / "log.txt").write_text(log_text(costs, outcome.test, split.test.y))
         # Python's shortest decimals restore every float, and NumPy's every float32, bit for bit.

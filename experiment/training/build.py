@@ -8,6 +8,8 @@ from experiment.settings import Settings
 from graph.backprop import Source
 from graph.delayed import delayed_manual
 from graph.modules import Module
+from graph.network import predict
+from graph.parallel import parallel_manual
 from graph.quality import Quality, Rows, quality, rows
 from graph.step import Step, forward_pass, training_step
 from graph.stepwise import loop_over_rows
@@ -35,6 +37,8 @@ class Graph(NamedTuple):
             `--engine=feed`.
         quality: of the gradients in that epoch, to be evaluated together with it. None without
             `--diagnostics`.
+        rounds: of each block in that epoch, [blocks], likewise. None unless the engine is
+            `parallel`.
         saver: of the weights.
     """
 
@@ -53,13 +57,14 @@ class Graph(NamedTuple):
     train: tf.Operation
     epoch: tf.Tensor | None
     quality: Quality | None
+    rounds: tf.Tensor | None
     saver: tf.train.Saver
 
 
 def compiled(settings: Settings) -> bool:
-    """Whether XLA compiles an epoch: if it rewrites matrices, unless the engine is `feed`."""
+    """Whether XLA compiles an epoch: `delayed`, and `stepwise` if its steps rewrite matrices."""
     rewritten = settings.mode == "manual" or settings.wiring == "connected"
-    return rewritten and settings.engine != "feed"
+    return rewritten and settings.chosen_engine in ("stepwise", "delayed")
 
 
 def declare(settings: Settings, width: int, dtype: tf.DType) -> tuple[Weights, Step]:
@@ -113,11 +118,12 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             labels = _training_data("labels", settings.train_images, 1, dtype)
         forward = forward_pass(step, x, weights)
         cost, train = training_step(step, x, y, weights, forward)
-        epoch = of_epoch = None
+        epoch = of_epoch = rounds = None
         with tf.name_scope("epoch"):
-            if settings.engine == "stepwise":
+            engine = settings.chosen_engine
+            if engine == "stepwise":
                 epoch, of_epoch = _stepwise(settings, step, weights, images, labels)
-            elif step.modules and settings.engine == "delayed":
+            elif step.modules and engine == "delayed":
                 epoch = delayed_manual(
                     images.read_value(),
                     labels.read_value(),
@@ -127,15 +133,18 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                     ascend=step.ascend,
                     label=step.modules[0].label,
                 )
+            elif engine == "parallel":
+                epoch, rounds = parallel_manual(
+                    images.read_value(),
+                    labels.read_value(),
+                    weights,
+                    step.rates,
+                    published=settings.wiring == "published",
+                    ascend=step.ascend,
+                )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
-
-            def predict(x: tf.Tensor) -> tuple[list[tf.Tensor], tf.Operation]:
-                forward = forward_pass(step, x, weights)
-                return [forward.readout.a], forward.write
-
-            (p,) = loop_over_rows(predict, [new_images], [1], compiled=False)
-            predictions = p[:, 0]
+            predictions = predict(new_images, weights, published=settings.wiring == "published")
         saver = tf.train.Saver(weights._asdict())
     return Graph(
         graph=graph,
@@ -153,6 +162,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         train=train,
         epoch=epoch,
         quality=of_epoch,
+        rounds=rounds,
         saver=saver,
     )
 

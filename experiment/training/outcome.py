@@ -29,11 +29,13 @@ class History(NamedTuple):
         costs: per epoch, the sum over the training images, [epochs].
         quality: of the time boxes' gradients in each epoch, [epochs, `QUALITY`]; empty without
             `--diagnostics`.
+        rounds: the most that a block took with the engine `parallel`, or 0.
         seconds: of training alone.
     """
 
     costs: Sequence[float] = ()
     quality: Sequence[Sequence[float]] = ()
+    rounds: int = 0
     seconds: float = 0.0
 
 

@@ -1,7 +1,7 @@
 """The Session: trains the graph and lets it predict."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,10 @@ from experiment.settings import Settings
 from experiment.training.build import Graph, build, compiled
 from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
-from graph.weights import draw
+from graph.weights import Weights, draw
+
+# Images that are predicted at a time: more take more memory, and hardly less time.
+AT_A_TIME = 1000
 
 
 class Running(NamedTuple):
@@ -70,11 +73,22 @@ def run(
         observe(history, running)
         for epoch in range(len(history.costs) + 1, settings.epochs + 1):
             began = time.perf_counter()
-            cost, quality = train_epoch(session, graph, split.train, lr_rec(settings, epoch))
+            cost, quality, rounds = train_epoch(
+                session, graph, split.train, lr_rec(settings, epoch)
+            )
             seconds = history.seconds + time.perf_counter() - began
             check_finite(settings, epoch, cost)
-            history = History([*history.costs, cost], [*history.quality, *quality], seconds)
+            history = History(
+                [*history.costs, cost],
+                [*history.quality, quality] if quality else [],
+                max(history.rounds, rounds),
+                seconds,
+            )
             observe(history, running)
+        weights = running.weights()
+    # With one thread, whatever training had: two may add up the products in another order.
+    with open_session(graph) as session:
+        load(session, graph.weights, weights)
         test = predict(session, graph, split.test)
         held_out = predict(session, graph, split.held_out)
     return Outcome(history, test, held_out)
@@ -83,8 +97,8 @@ def run(
 def threads_for(settings: Settings) -> int:
     """Threads inside an operation, for a run that has the machine to itself.
 
-    Two threads share the products of an epoch that XLA compiles, and change no cost or prediction.
-    Other loops already run two operations at a time.
+    Two threads share the products of an epoch that XLA compiles, and change none of its costs.
+    Other epochs already run two operations at a time.
     """
     return 2 if compiled(settings) else 1
 
@@ -114,6 +128,12 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
     session.run([variable.initializer for variable in all_variables], values)
 
 
+def load(session: tf.Session, variables: Weights, values: Mapping[str, npt.ArrayLike]) -> None:
+    """Gives the variables values, by their names."""
+    pairs = [(variable, values[name]) for name, variable in variables._asdict().items()]
+    session.run([v.initializer for v, _ in pairs], {v.initial_value: value for v, value in pairs})
+
+
 def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
     """Restores the weights that `Running.save` wrote. Raises a UserError if that fails."""
     try:
@@ -131,27 +151,38 @@ def lr_rec(settings: Settings, epoch: int) -> float:
     return warm_up * settings.lr_rec * settings.decay ** (epoch - 1)
 
 
-def train_epoch(
-    session: tf.Session, graph: Graph, images: Images, lr_rec: float
-) -> tuple[float, list[Sequence[float]]]:
-    """One training step per image, in order.
+class Epoch(NamedTuple):
+    """An epoch that has ended.
 
-    Returns:
-        The sum of the costs, and with `--diagnostics` a list of one row, the quality of the
-        gradients. It has six significant digits, because the last ones depend on the processor.
+    Attributes:
+        cost: the sum over the training images.
+        quality: `QUALITY`, or empty without `--diagnostics`. Six significant digits, because the
+            last ones depend on the processor.
+        rounds: the most that a block took, or 0 unless the engine is `parallel`.
     """
+
+    cost: float
+    quality: Sequence[float]
+    rounds: int
+
+
+def train_epoch(session: tf.Session, graph: Graph, images: Images, lr_rec: float) -> Epoch:
+    """One training step per image, in order."""
     rate = {graph.lr_rec: lr_rec}
     if graph.epoch is None:
         feeds = ({graph.x: [x], graph.y: [[y]], **rate} for x, y in zip(*images, strict=True))
         costs = [session.run([graph.cost, graph.train], feed)[0] for feed in feeds]
-        quality: Sequence[float] = ()
-    else:
-        costs, quality = session.run([graph.epoch, graph.quality or ()], rate)
-    figures = [float(f"{figure:.6g}") for figure in quality]
-    return float(np.sum(costs, dtype=np.float64)), [figures] if figures else []
+        return Epoch(float(np.sum(costs, dtype=np.float64)), (), 0)
+    rounds = () if graph.rounds is None else graph.rounds
+    costs, quality, rounds = session.run([graph.epoch, graph.quality or (), rounds], rate)
+    return Epoch(
+        float(np.sum(costs, dtype=np.float64)),
+        [float(f"{figure:.6g}") for figure in quality],
+        int(max(rounds, default=0)),
+    )
 
 
 def predict(session: tf.Session, graph: Graph, images: Images) -> npt.NDArray[np.float32]:
     """p of each image in turn, [n]; the hidden states go on from image to image."""
-    p: npt.NDArray[np.float32] = session.run(graph.predictions, {graph.new_images: images.x})
-    return p
+    some = np.array_split(images.x, len(images.x) // AT_A_TIME + 1)
+    return np.concatenate([session.run(graph.predictions, {graph.new_images: x}) for x in some])

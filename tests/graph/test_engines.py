@@ -81,7 +81,7 @@ def two_epochs(settings, images, engine, threads=1):
     with session.open_session(graph, threads=threads) as tf_session:
         session.initialize(tf_session, graph, settings, images)
         costs = [
-            session.train_epoch(tf_session, graph, images, settings.lr_rec)[0] for _ in range(2)
+            session.train_epoch(tf_session, graph, images, settings.lr_rec).cost for _ in range(2)
         ]
         return costs, tf_session.run(graph.weights._asdict())
 

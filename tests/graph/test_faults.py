@@ -123,7 +123,7 @@ def test_fault_4_the_rnn_is_frozen(split):
         with tf.Session(graph=graph.graph) as tf_session:
             session.initialize(tf_session, graph, settings, split.train)
             return [
-                session.train_epoch(tf_session, graph, split.train, lr_rec)[0] for _ in range(3)
+                session.train_epoch(tf_session, graph, split.train, lr_rec).cost for _ in range(3)
             ]
 
     frozen = costs(0.0)

@@ -9,6 +9,7 @@ from experiment.settings import Settings
 from experiment.training import session
 from experiment.training.build import build
 from experiment.training.mnist import Images
+from experiment.training.outcome import QUALITY
 from graph.weights import portable_draw
 
 ALONE = Settings(
@@ -31,8 +32,8 @@ def test_beyond_two_by_the_square_of_its_input_a_module_diverges(share, diverges
         session.initialize(tf_session, graph, settings, train)
         errors = []
         for _ in range(12):
-            _, ((*_, error, _, _),) = session.train_epoch(tf_session, graph, train, 0.0)
-            errors.append(error)
+            quality = session.train_epoch(tf_session, graph, train, 0.0).quality
+            errors.append(quality[QUALITY.index("relative_error_2")])
     expected = [abs(1 - 2 * share) ** epoch for epoch in range(12)]
     assert errors == pytest.approx(expected, rel=1e-2, abs=1e-5)
     assert (errors[-1] > errors[0]) == diverges

@@ -215,7 +215,7 @@ class Checkpoint:
 
     SETTINGS = Settings(resume=True)
     SPLIT = mnist.Split(None, None, None, mnist.SHA_256)
-    HISTORY = History([16.75, 1e-05, 0.0], [[0.5, -0.25, 344.8, 1e-07, 0.0, 1.0]] * 3, 0.75)
+    HISTORY = History([16.75, 1e-05, 0.0], [[0.5, -0.25, 344.8, 1e-07, 0.0, 1.0]] * 3, 4, 0.75)
 
     def __init__(self, folder):
         self.checkpoints = checkpoint.Checkpoints(folder / "checkpoint")

@@ -11,7 +11,7 @@ import flags
 from experiment.settings import PROJECT, Settings
 from experiment.studies import definition, runner, store
 
-STUDY = definition.read(PROJECT / "presets/studies/claims.toml")._replace(seeds=1)
+STUDY = definition.read(PROJECT / "presets/studies/claims.toml")._replace(seeds=range(1))
 JOBS = STUDY.jobs(Settings(), flags.parse)
 MEASURED = {
     run.pop("experiment"): run

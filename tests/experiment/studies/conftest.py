@@ -31,7 +31,7 @@ def made_up_run(job, split):
         return np.where(right == images.y, 0.9, 0.1).astype(np.float32)
 
     quality = [[0.5, 0.25, 1.5, 1.0, 0.5, 0.5]] * 2 if job.settings.mode == "manual" else []
-    history = History([2.0, 1.0], quality, 0.5)
+    history = History([2.0, 1.0], quality, seconds=0.5)
     measured = measure(
         job.settings, split, Outcome(history, p(split.test), p(split.held_out)), None
     )

@@ -22,18 +22,23 @@ class Constant:
         return self.value
 
 
-GRAPH = SimpleNamespace(epoch="epoch", quality=None, lr_rec="lr_rec")
+GRAPH = SimpleNamespace(epoch="epoch", quality=None, rounds=None, lr_rec="lr_rec")
 
 
 def test_the_costs_of_an_epoch_are_added_in_64_bits():
-    tf_session = Constant((np.array([2.0**24, 1, 1], np.float32), ()))
-    assert session.train_epoch(tf_session, GRAPH, None, 0.5) == (2**24 + 2, [])
+    tf_session = Constant((np.array([2.0**24, 1, 1], np.float32), (), ()))
+    assert session.train_epoch(tf_session, GRAPH, None, 0.5) == (2**24 + 2, [], 0)
     assert tf_session.fed == [{"lr_rec": 0.5}]
 
 
 def test_the_quality_has_six_significant_digits():
-    tf_session = Constant((np.ones(2), (1 / 3, -123.4567891)))
-    assert session.train_epoch(tf_session, GRAPH, None, 0.5) == (2, [[0.333333, -123.457]])
+    tf_session = Constant((np.ones(2), (1 / 3, -123.4567891), ()))
+    assert session.train_epoch(tf_session, GRAPH, None, 0.5) == (2, [0.333333, -123.457], 0)
+
+
+def test_an_epoch_tells_the_most_rounds_of_a_block():
+    tf_session = Constant((np.ones(3), (), np.array([3, 5, 4])))
+    assert session.train_epoch(tf_session, GRAPH, None, 0.5) == (3, [], 5)
 
 
 def test_the_schedule_of_lr_rec():
@@ -50,6 +55,7 @@ def test_the_schedule_of_lr_rec():
     ("changes", "threads"),
     [
         ({"engine": "delayed"}, 2),
+        ({"engine": "parallel"}, 1),
         ({"engine": "stepwise", "gradient_1": "zero", "wiring": "ordered"}, 2),
         ({"engine": "stepwise", "mode": "auto", "wiring": "connected"}, 2),
         ({"engine": "stepwise", "mode": "auto"}, 1),
