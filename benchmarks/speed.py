@@ -1,4 +1,4 @@
-"""`make bench`: the time of a training step, its growth with the width, and the memory of a run.
+"""`make bench`: the time of a training step and of a whole command, and the memory of a run.
 
 All programs run in turn, an epoch each, and the median of many turns counts: on a machine that
 others use too, timings that are not interleaved cannot be compared.
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ IMPORT_SECONDS = time.perf_counter() - started
 
 import numpy as np
 
-from benchmarks.blas_floor import BlasFloor
+from benchmarks.limits import Limits
 from benchmarks.peers import PEERS, Peer
 from benchmarks.post_loop import PostLoop
+from benchmarks.rounding import differences
 from experiment.evaluation import recorded_runs
 from experiment.evaluation.metrics import environment
 from experiment.report import speed
@@ -40,9 +42,11 @@ from graph.weights import PIXELS, Rates, Weights, portable_draw
 from numpy_version import decoupled_rnn
 
 TURNS = 25
-GROWTH_TURNS = 9
+FEW_TURNS = 9
+COMMAND_TURNS = 3
 STEPS = 100
 WIDTHS = (196, 400, PIXELS, 1600)
+LR_RECS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 # The settings that differ from the post's step, which is published and manual.
 KINDS: dict[str, dict[str, Any]] = {
     "": {},
@@ -58,13 +62,17 @@ KINDS: dict[str, dict[str, Any]] = {
 Program = Callable[[], object]
 
 
+def open_graph(settings: Settings, images: Images) -> session.Running:
+    """The graph of a run in a Session, initialized."""
+    graph = build(settings, images.x.shape[1])
+    tf_session = session.open_session(graph, threads=session.threads_for(settings))
+    session.initialize(tf_session, graph, settings, images)
+    return session.Running(graph, tf_session)
+
+
 def engine(settings: Settings, images: Images) -> Program:
     """An epoch of the graph, ready to run."""
-    width = images.x.shape[1]
-    graph = build(settings, width)
-    tf_session = session.open_session(graph, threads=session.threads_for(settings))
-    with graph.graph.as_default():
-        session.initialize(tf_session, graph, settings, images)
+    graph, tf_session = open_graph(settings, images)
     return lambda: session.train_epoch(tf_session, graph, images, settings.lr_rec)
 
 
@@ -101,7 +109,7 @@ def synthetic_images(count: int, width: int) -> Images:
     return Images(random.random_sample((count, width)).astype(np.float32), labels.astype(np.uint8))
 
 
-def first_epoch() -> dict[str, float]:
+def start_up() -> dict[str, float]:
     """Seconds for import, for graph and initialization, and for the first epoch."""
     settings = Settings()
     images = synthetic_images(STEPS, PIXELS)
@@ -116,15 +124,49 @@ def first_epoch() -> dict[str, float]:
     }
 
 
+def rounds_by_rate(images: Images) -> dict[str, dict[str, float]]:
+    """The most rounds of a block, and ms per step of two engines, at each rate of time boxes."""
+    by_rate: dict[str, dict[str, float]] = {}
+    opened = {name: open_graph(Settings(engine=name), images) for name in ("parallel", "delayed")}
+
+    def first_epoch(name: str, rate: float) -> int:
+        graph, tf_session = opened[name]
+        session.initialize(tf_session, graph, Settings(), images)
+        return session.train_epoch(tf_session, graph, images, rate).rounds
+
+    for rate in LR_RECS:
+        programs: dict[str, Program] = {name: partial(first_epoch, name, rate) for name in opened}
+        rounds = first_epoch("parallel", rate)
+        by_rate[f"{rate:g}"] = {"rounds": rounds, **measure(programs, FEW_TURNS, STEPS)}
+    return by_rate
+
+
+def whole_commands() -> dict[str, float]:
+    """Seconds of `import tensorflow`, and of the two commands of the README, each a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {"import": ["-c", "import tensorflow"]} | {
+            mode: ["reproduce.py", f"--mode={mode}", f"--results_dir={folder}"]
+            for mode in ("manual", "auto")
+        }
+
+        def command(arguments: list[str]) -> None:
+            subprocess.run(
+                [sys.executable, *arguments], cwd=PROJECT, check=True, capture_output=True
+            )
+
+        programs: dict[str, Program] = {
+            name: partial(command, arguments) for name, arguments in commands.items()
+        }
+        return {name: ms / 1e3 for name, ms in measure(programs, COMMAND_TURNS, 1).items()}
+
+
 def checkpoint_share() -> float:
     """The time of a checkpoint, as a share of the training since the one before."""
     settings = Settings()
     images = synthetic_images(STEPS, PIXELS)
-    graph = build(settings)
-    with session.open_session(graph) as tf_session, tempfile.TemporaryDirectory(dir=RESULTS) as at:
-        with graph.graph.as_default():
-            session.initialize(tf_session, graph, settings, images)
-        checkpoints = Checkpoints(Path(at))
+    graph, tf_session = open_graph(settings, images)
+    with tempfile.TemporaryDirectory(dir=RESULTS) as folder:
+        checkpoints = Checkpoints(Path(folder))
         costs: list[float] = []
 
         def train() -> None:
@@ -135,7 +177,7 @@ def checkpoint_share() -> float:
         def save() -> None:
             checkpoints.add(History(costs), session.Running(graph, tf_session).save)
 
-        ms = measure({"train": train, "save": save}, GROWTH_TURNS, 1)
+        ms = measure({"train": train, "save": save}, FEW_TURNS, 1)
     return ms["save"] / ms["train"]
 
 
@@ -172,19 +214,21 @@ def main() -> None:
     """Measures everything, prints it, and writes results/bench.json, .md and .png."""
     settings = Settings()
     images = mnist.split(mnist.load(settings.data_dir), settings).train
-    start_up = first_epoch()
+    seconds_once = start_up()
 
     def with_engine(name: str, **changes: Any) -> Program:
         return engine(dataclasses.replace(settings, engine=name, **changes), images)
 
     rates = Rates(settings.lr_x, settings.lr_rec, settings.lr_sg)
     post = PostLoop(portable_draw(settings.seed), rates)
-    floors = {width: BlasFloor(portable_draw(settings.seed, width)) for width in WIDTHS}
+    limits = Limits(portable_draw(settings.seed))
     programs: dict[str, Program] = {"post": lambda: post.epoch(images)}
     for kind, changes in KINDS.items():
-        for name in ("feed", "stepwise", "delayed"):
-            if name != "delayed" or not {"mode", "gradient_1"} & set(changes):
-                programs[kind + name] = with_engine(name, **changes)
+        synthetic = not {"mode", "gradient_1"} & set(changes)
+        engines = ["feed", "stepwise"] + synthetic * ["delayed"]
+        engines += (synthetic and "module_input" not in changes) * ["parallel"]
+        for name in engines:
+            programs[kind + name] = with_engine(name, **changes)
     recorded = recorded_runs.find(settings)
     assert recorded is not None
     data = {"images": images.x, "labels": images.y.astype(np.float32)}
@@ -193,40 +237,42 @@ def main() -> None:
         programs[name] = Peer(name, data | initial, rates, list(recorded.costs[:3])).epoch
     programs |= {
         "Numpy version": numpy_version(settings, portable_draw(settings.seed), images),
-        "BLAS floor": lambda: floors[PIXELS].epoch(STEPS),
-        "limit": lambda: floors[PIXELS].read(STEPS),
+        "rewriting": lambda: limits.rewrite(STEPS),
+        "reading": lambda: limits.read(STEPS),
     }
     ms = measure(programs, TURNS, STEPS)
 
-    widths: dict[str, Program] = {
-        str(width): lambda floor=floor: floor.epoch(STEPS)  # type: ignore[misc]
-        for width, floor in floors.items()
-    }
-    growth = {"BLAS floor": measure(widths, GROWTH_TURNS, STEPS)}
-    for name in ("stepwise", "delayed"):
-        widths = {
+    growth = {}
+    for name in ("stepwise", "delayed", "parallel"):
+        widths: dict[str, Program] = {
             str(width): engine(
-                dataclasses.replace(settings, engine=name), synthetic_images(STEPS, width)
+                dataclasses.replace(settings, engine=name),
+                synthetic_images(STEPS, width),
             )
             for width in WIDTHS
         }
-        growth[name] = measure(widths, GROWTH_TURNS, STEPS)
+        growth[name] = measure(widths, FEW_TURNS, STEPS)
 
+    rounds = rounds_by_rate(images)
     memory = peak_memory()
+    seconds = whole_commands()
     best_peer = min(ms[name] for name in PEERS)
     ratios = {
-        "post/stepwise": ms["post"] / ms["stepwise"],
-        "post/delayed": ms["post"] / ms["delayed"],
-        "delayed/floor": ms["delayed"] / ms["BLAS floor"],
-        "best-peer/stepwise": best_peer / ms["stepwise"],
+        "best-peer/parallel": best_peer / ms["parallel"],
+        "parallel/reading": ms["parallel"] / ms["reading"],
+        "post/parallel": ms["post"] / ms["parallel"],
         "best-peer/delayed": best_peer / ms["delayed"],
-        "delayed/limit": ms["delayed"] / ms["limit"],
+        "manual/import": seconds["manual"] / seconds["import"],
+        "auto/import": seconds["auto"] / seconds["import"],
     }
     report = {
         "ms_per_step": ms,
         "ratios": ratios,
         "growth": growth,
-        "start_up_seconds": start_up,
+        "rounds": rounds,
+        "rounding": differences(images),
+        "command_seconds": seconds,
+        "start_up_seconds": seconds_once,
         "checkpoint_share": checkpoint_share(),
         "peak_memory_mb": memory,
         **environment(),

@@ -12,7 +12,7 @@ PRODUCTS = {
     "pictures": "results/shift, strip and costs",
     "timeline": "results/timeline",
     "claims": "results/claims.md, the post's claims judged",
-    "speed": "results/bench.md and bench.png, from results/bench.json",
+    "speed": "tables and pictures of results/bench.json",
     "page": "results/report.html",
     "readme": "the tables within README.md, docs/ and the notebooks",
     "logs": "traces/*.log",

@@ -1,7 +1,8 @@
-"""results/report.html: the pages of docs/ and every result on one page.
+"""results/report.html: the findings on one page.
 
-The pictures are drawn anew from the files of `make results` and `make bench`. The page needs no
-other file, no script and no network.
+It begins with a stepper that shows the fault of the post's program, image by image. The pages of
+`STORY` follow; their pictures are drawn anew from the files of `make results` and `make bench`. The
+page needs no other file and no network.
 """
 
 import base64
@@ -29,7 +30,15 @@ from experiment.style import inline
 from experiment.training import mnist
 from experiment.training.mnist import SIDE, Split
 
-STORY = ("what-happened", "synthetic-gradients", "waiting", "speed", "robustness")
+STORY = ("what-happened", "synthetic-gradients", "many-boxes", "speed")
+SUMMARY = (
+    "The program never fixes the order of reads and writes of the hidden states, so the network "
+    "answers for the previous image. This project runs it on today's TensorFlow and gets the same "
+    "numbers; then it fixes the order, and both modes classify the images. Its method is the "
+    "synthetic gradient: a module beside each time box predicts the box's gradient. Modules that "
+    "see the label let a network of 28 time boxes learn nearly as well as back-propagation."
+)
+WORDS_A_MINUTE = 220
 # Inches: as wide as a phone, on which text is then as large as elsewhere.
 WIDTH = 4.4
 
@@ -77,12 +86,10 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
             for way, rows in steps.items()
         ],
         "bench": [
-            drawn(
-                partial(speed.draw_steps, programs=bench["ms_per_step"]),
-                0.22 * len(bench["ms_per_step"]) + 0.8,
-                "ms of each program",
-            ),
-            drawn(partial(speed.draw_growth, growth=bench["growth"]), 3, "ms against the width"),
+            drawn(partial(speed.draw_steps, programs=bench["ms_per_step"]), 3, "ms of each program")
+        ],
+        "rounds": [
+            drawn(partial(speed.draw_rounds, by_rate=bench["rounds"]), 3, "rounds at each rate")
         ],
     }
     for name in ("claims", "rules", "combinations"):
@@ -102,8 +109,14 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     return {f"../results/{name}.png": parts for name, parts in shown.items()}
 
 
-def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
-    """A page of docs/ as a part of this one, its headings a level lower."""
+def as_html(text: str, name: str, shown: dict[str, list[str]]) -> Markup:
+    """A page of docs/ as a part of this one, its headings a level lower.
+
+    Args:
+        text: of the page, in Markdown.
+        name: of the page: the address of its first heading.
+        shown: of `drawings`.
+    """
 
     def image(tokens: list[Token], index: int, *_: Any) -> str:
         token = tokens[index]
@@ -116,8 +129,9 @@ def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
     text = re.sub(r"<!-- .*? -->\n", "\n", text)
     # Links between the pages of docs/, from where this page is.
     tokens = parser.parse(re.sub(r"\]\(([\w-]+\.md)", r"](../docs/\1", text))
+    tokens[0].attrSet("id", name)
     header: list[str] = []
-    heading, tables, column = "", 0, 0
+    heading, tables = "", 0
     for token, following in zip(tokens, [*tokens[1:], tokens[-1]], strict=True):
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1]) + 1}"
@@ -134,11 +148,6 @@ def as_html(text: str, shown: dict[str, list[str]]) -> Markup:
             token.tag = "th" if following.content else "td"
         elif token.type == "th_close":
             token.tag = "th" if header[-1] else "td"
-        elif token.type == "tr_open":
-            column = 0
-        elif token.type == "td_open":
-            token.attrSet("data-column", header[column])
-            column += 1
     html = parser.renderer.render(tokens, parser.options, {})
     html = re.sub("<table (.*?)>", r'<div class="scroll" \1><table>', html)
     return Markup(html.replace("</table>", "</table></div>"))
@@ -156,11 +165,27 @@ def page(results: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    texts = {name: (PROJECT / "docs" / f"{name}.md").read_text("utf-8") for name in STORY}
+    network = base64.b64encode((PROJECT / "docs/network.svg").read_bytes()).decode()
     graphs = [name for name, flags in EXPERIMENTS.items() if "--mode=numpy" not in flags]
+    test = {name: read_predictions(results / name, "test") for name in graphs}
+    labels = split.test.y.tolist()
+    strip = pictures.STRIP
+    p = {
+        wiring: test[name].p[strip].tolist()
+        for wiring, name in (("as run", "published-auto"), ("as drawn", "ordered-auto"))
+    }
     return environment.get_template("page.html.j2").render(
-        story=[as_html((PROJECT / "docs" / f"{name}.md").read_text(), shown) for name in STORY],
-        test={name: read_predictions(results / name, "test") for name in graphs},
-        labels=split.test.y.tolist(),
+        summary=SUMMARY,
+        network=f"data:image/svg+xml;base64,{network}",
+        contents={name: text.partition("\n")[0].removeprefix("# ") for name, text in texts.items()},
+        minutes=round(sum(len(text.split()) for text in texts.values()) / WORDS_A_MINUTE),
+        strip=strip,
+        p=p,
+        stepper={"first": strip[0], "labels": [labels[i] for i in strip], "p": p},
+        story=[as_html(text, name, shown) for name, text in texts.items()],
+        test=test,
+        labels=labels,
         pictures=[image_address(x) for x in split.test.x],
     )
 

@@ -1,4 +1,4 @@
-"""The benchmark as a table and a picture: results/bench.json → bench.md, bench.png."""
+"""The benchmark as tables and pictures: results/bench.json → bench.md, rounding.md and two pictures."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,25 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from experiment.markdown import markdown
 from experiment.settings import RESULTS
 from experiment.storage.result_errors import reading
 from experiment.style import BLUE, GREY, VERMILION, drawing
 
-GROWTH = ("BLAS floor", "stepwise", "delayed")
-# `BLAS floor` is no floor for programs that rewrite the matrices less often.
-LABELS = {"BLAS floor": "BLAS, every step", "limit": "reading the matrices"}
+# The programs in the picture, and their labels.
+BARS = {
+    "post": "post",
+    "feed": "feed",
+    "stepwise": "stepwise",
+    "delayed": "delayed",
+    "parallel": "parallel",
+    "PyTorch, compiled, 2 threads": "PyTorch",
+    "JAX": "JAX",
+    "rewriting": "limit: rewriting every step",
+    "reading": "limit: reading the matrices",
+}
+ENGINES = ("feed", "stepwise", "delayed", "parallel")
 
 
 def read_bench(results: Path) -> dict[str, Any]:
@@ -33,37 +42,38 @@ def power(ms_per_step: dict[str, float]) -> float:
 
 
 def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
-    """Milliseconds per step of each program."""
-    names = [LABELS.get(name, name) for name in programs]
-    bars = axes.barh(names, list(programs.values()), color=BLUE)
+    """Milliseconds per step of the programs in `BARS`, this project's engines in blue."""
+    colors = [BLUE if name in ENGINES else GREY for name in BARS]
+    bars = axes.barh(list(BARS.values()), [programs[name] for name in BARS], color=colors)
     axes.bar_label(bars, fmt="%.3f", padding=3)
     axes.margins(x=0.18)
     axes.invert_yaxis()
-    axes.set_xlabel("ms per step")
-    axes.set_title("One training step")
+    axes.set_xlabel("ms per training step")
 
 
-def draw_growth(axes: Axes, growth: dict[str, dict[str, float]]) -> None:
-    """Milliseconds per step against the width, of each of `GROWTH`."""
-    colors = (GREY, BLUE, VERMILION)
-    for name, color in zip(GROWTH, colors, strict=True):
-        by_width = growth[name]
-        widths = [int(width) for width in by_width]
-        label = LABELS.get(name, name)
-        axes.loglog(widths, list(by_width.values()), "o-", color=color, label=label)
-    axes.set_xticks(widths, list(by_width))
-    axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("width: pixels per image")
-    axes.set_ylabel("ms per step")
-    axes.set_title("Published wiring, manual mode")
-    axes.legend()
+def draw_rounds(axes: Axes, by_rate: dict[str, dict[str, float]]) -> None:
+    """The rounds that a block takes at each rate, and where `delayed` is faster."""
+    rates = [float(rate) for rate in by_rate]
+    rounds = [of["rounds"] for of in by_rate.values()]
+    slower = [of["parallel"] > of["delayed"] for of in by_rate.values()]
+    axes.loglog(rates, rounds, color=GREY, zorder=1)
+    for label, color, marker, of in (
+        ("parallel is faster", BLUE, "o", False),
+        ("delayed is faster", VERMILION, "s", True),
+    ):
+        points = [i for i, is_slower in enumerate(slower) if is_slower == of]
+        x, y = ([values[i] for i in points] for values in (rates, rounds))
+        axes.scatter(x, y, color=color, marker=marker, label=label)
+    for rate, count in zip(rates, rounds, strict=True):
+        axes.annotate(f"{count}", (rate, count), (0, 6), textcoords="offset points", ha="center")
+    axes.set(xlabel="lr_rec", ylabel="rounds of a block of 50 images", ylim=(1, 2 * max(rounds)))
+    axes.set_yticks([1, 10, 100], ["1", "10", "100"])
+    axes.minorticks_off()
+    axes.legend(loc="upper left")
 
 
 def summary(report: dict[str, Any]) -> str:
-    """The report in Markdown: speed, growth, start-up and memory."""
+    """The report in Markdown: speed, growth, rounds, start-up and memory."""
     ms = report["ms_per_step"]
     speed = [(name, f"{value:.3f}", f"{ms['post'] / value:.1f}") for name, value in ms.items()]
     growth = [
@@ -74,8 +84,19 @@ def summary(report: dict[str, Any]) -> str:
         )
         for name, by_width in report["growth"].items()
     ]
+    rounds = [
+        (rate, f"{of['rounds']}", f"{of['parallel']:.3f}", f"{of['delayed']:.3f}")
+        for rate, of in report["rounds"].items()
+    ]
+    seconds = report["command_seconds"]
     once = (
-        [
+        [("processor", report["processor"])]
+        + [
+            (f"reproduce.py --mode={mode}", f"{seconds[mode]:.1f} s, {ratio:.1f} times the import")
+            for mode in ("manual", "auto")
+            for ratio in (seconds[mode] / seconds["import"],)
+        ]
+        + [
             (name.replace("_", " "), f"{value:.2f} s")
             for name, value in report["start_up_seconds"].items()
         ]
@@ -88,23 +109,34 @@ def summary(report: dict[str, Any]) -> str:
     return "\n".join(
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
-            markdown(("program", "ms per step at each width", "grows with the power"), growth),
-            markdown(("once", ""), once),
+            markdown(("engine", "ms per step at each width", "grows with the power"), growth),
+            markdown(("lr_rec", "rounds", "parallel, ms per step", "delayed, ms per step"), rounds),
+            markdown(("", ""), once),
         )
     )
 
 
+def rounding(report: dict[str, Any]) -> str:
+    """The rounding of each engine in each wiring, in Markdown."""
+    rows = [
+        (wiring, *(f"{of[name]:.1e}" for name in ENGINES[1:]))
+        for wiring, of in report["rounding"].items()
+    ]
+    return markdown(("wiring", *ENGINES[1:]), rows)
+
+
 def write(results: Path, report: dict[str, Any]) -> str:
-    """Writes bench.md and bench.png; returns the table."""
-    with drawing(results / "bench", 9.5, 8.5) as figure:
-        left, right = figure.subplots(1, 2)
-        draw_steps(left, report["ms_per_step"])
-        draw_growth(right, report["growth"])
+    """Writes bench.md, rounding.md, bench.png and rounds.png; returns the tables of bench.md."""
+    with drawing(results / "bench", 7, 3) as figure:
+        draw_steps(figure.add_subplot(), report["ms_per_step"])
+    with drawing(results / "rounds", 6, 3) as figure:
+        draw_rounds(figure.add_subplot(), report["rounds"])
+    (results / "rounding.md").write_text(rounding(report))
     text = summary(report)
     (results / "bench.md").write_text(text)
     return text
 
 
 def make() -> None:
-    """Writes table and picture from bench.json."""
+    """Writes tables and pictures from bench.json."""
     write(RESULTS, read_bench(RESULTS))
