@@ -132,6 +132,12 @@ def kind_of(box: str) -> str:
     return "back" if box in BACK.values() else "learn"
 
 
+def is_update(operation: tf.Operation) -> bool:
+    """Whether an operation is an outer product aᵀb, or comes from one: a sum, an assignment."""
+    outer = operation.type == "MatMul" and operation.get_attr("transpose_a")
+    return outer or any(is_update(tensor.op) for tensor in operation.inputs)
+
+
 def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[Update]:
     """The updates of weights in a step, in the order of the boxes."""
     before: dict[tf.Operation, set[tf.Operation]] = {}

@@ -31,25 +31,29 @@ def over_seeds(folder: Path) -> OverSeeds | None:
     both = sorted(manual.keys() & auto.keys())
     if not both:
         return None
-    correct = {
-        mode: np.array([of_mode[seed]["test_correct"] for seed in both], float)
-        for mode, of_mode in by_mode.items()
-    }
-    seeds = len(both)
 
-    def mean(values: npt.NDArray[np.float64]) -> str:
+    def figures(mode: dict[int, dict[str, Any]], name: str) -> npt.NDArray[np.float64]:
+        return np.array([mode[seed][name] for seed in both], float)
+
+    def mean(values: npt.NDArray[np.float64], form: str = ".1f") -> str:
         of_seeds = spread(values)
-        return f"{of_seeds.mean:.1f} ({of_seeds.low:.1f} to {of_seeds.high:.1f})"
+        low, high = of_seeds.low, of_seeds.high
+        return f"{of_seeds.mean:{form}} (95 % CI {low:{form}} to {high:{form}})"
 
-    falls = sum(manual[seed]["cost_last"] < manual[seed]["cost_first"] for seed in both)
-    better = correct["manual"] - correct["auto"]
+    seeds = len(both)
+    falls = np.sum(figures(manual, "cost_last") < figures(manual, "cost_first"))
+    on_test = figures(auto, "test_correct")
+    more, points = (
+        scale * (figures(manual, name) - figures(auto, name))
+        for name, scale in (("test_correct", 1), ("held_out_accuracy", 100))
+    )
     return OverSeeds(
         seeds,
         {
-            "C1": f"falls with {falls} of {seeds}",
-            "C2": f"manual {mean(correct['manual'])}, auto {mean(correct['auto'])} correct",
-            "C4": f"{mean(correct['auto'])} of 20 correct",
-            "C5": f"manual − auto: {mean(better)}; better with {np.sum(better > 0)} of {seeds}",
+            "C1": f"the cost falls in {falls} of {seeds}",
+            "C4": f"{mean(on_test)} of 20 correct",
+            "C5": f"manual − auto: {mean(more, '+.1f')} of 20 test images; on the held-out images "
+            f"{mean(points, '+.1f')} points, more than 0 in {np.sum(points > 0)} of {seeds}",
         },
     )
 

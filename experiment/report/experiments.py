@@ -19,12 +19,10 @@ ALL = EXPERIMENTS | PRESETS
 
 
 class Run(NamedTuple):
-    """An experiment: its name, its flags, the content of metrics.json and timing.json."""
+    """An experiment: its flags, and the content of metrics.json."""
 
-    name: str
     flags: str
     metrics: dict[str, Any]
-    timing: dict[str, Any]
 
 
 def _flags(name: str) -> str:
@@ -48,8 +46,4 @@ def make() -> None:
 
 def read_all(names: Iterable[str]) -> dict[str, Run]:
     """The experiments of these names. Raises a UserError if a file is missing or damaged."""
-    runs = {}
-    for name in names:
-        metrics, timing = (read_json(RESULTS / name / f"{of}.json") for of in ("metrics", "timing"))
-        runs[name] = Run(name, _flags(name), metrics, timing)
-    return runs
+    return {name: Run(_flags(name), read_json(RESULTS / name / "metrics.json")) for name in names}

@@ -80,7 +80,7 @@ def draw_shift(axes: Axes, shares: dict[int, float], title: str) -> None:
 
 
 def draw_strip(figure: Figure, images: npt.NDArray[np.float32], predictions: Predictions) -> None:
-    """The images of `STRIP` in a row; under each its label and the prediction.
+    """The images of `STRIP` in a row, their labels above and the predictions below.
 
     An arrow leads from each image to the prediction that comes one image later.
 
@@ -92,21 +92,22 @@ def draw_strip(figure: Figure, images: npt.NDArray[np.float32], predictions: Pre
     every_axes = figure.subplots(2, len(STRIP), height_ratios=(2, 1))
     for i, (image, answer) in zip(STRIP, every_axes.T, strict=True):
         draw_image(image, images[i])
-        image.set_xlabel(f"is {predictions.labels[i]}")
+        image.spines[:].set_visible(True)
+        image.set_title(f"a {predictions.labels[i]}", fontsize="medium")
         answer.set_axis_off()
         if i == STRIP[0]:
             continue  # It is shown for the prediction after it.
         correct = predictions.predicted[i] == predictions.labels[i]
         answer.annotate(
-            f"says {predictions.predicted[i]}\n{'correct' if correct else 'wrong'}",
+            f"answer: {predictions.predicted[i]}\n{'correct' if correct else 'wrong'}",
             xy=(0.5, 0),
             ha="center",
             color=BLUE if correct else VERMILION,
         )
         before = every_axes[0][STRIP.index(i) - 1]
-        arrow = {"arrowstyle": "-|>", "color": BLUE}
+        arrow = {"arrowstyle": "-|>", "color": DARK_GREY, "shrinkA": 0, "shrinkB": 2}
         ends = {"xycoords": answer.transAxes, "textcoords": before.transAxes}
-        answer.annotate("", xy=(0.4, 0.95), xytext=(0.7, -0.4), arrowprops=arrow, **ends)
+        answer.annotate("", xy=(0.5, 0.8), xytext=(0.5, 0), arrowprops=arrow, **ends)
 
 
 def cost_drawings(results: Path) -> dict[str, Callable[[Axes], None]]:

@@ -1,4 +1,4 @@
-"""The benchmark as tables and pictures: results/bench.json → bench.md, rounding.md and two pictures."""
+"""The tables and pictures of results/bench.json: bench.md and .png, rounding.md, rounds.png."""
 
 import json
 from pathlib import Path

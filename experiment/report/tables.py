@@ -33,16 +33,23 @@ def _test(run: Run) -> str:
 
 def _held_out(run: Run) -> str:
     low, high = run.metrics["held_out_interval_95"]
-    return f"{run.metrics['held_out_accuracy']:.1%} ({low:.1%}–{high:.1%})"
+    accuracy = 100 * run.metrics["held_out_accuracy"]
+    return f"{accuracy:.1f} % (95 % CI {100 * low:.1f} to {100 * high:.1f})"
 
 
 def short_table(runs: dict[str, Run]) -> str:
-    """The experiments: what each is, cost, test images, held-out accuracy."""
+    """The experiments: description, cost, test images, held-out accuracy."""
     rows = [
         (f"[{name}](../results/{name})", ABOUT[name], _cost(run), _test(run), _held_out(run))
         for name, run in runs.items()
     ]
-    header = ("experiment", "what it is", "cost, first → last epoch", "test", "held out (95 %)")
+    header = (
+        "experiment",
+        "description",
+        "cost, first → last epoch",
+        "test images correct",
+        "held-out accuracy",
+    )
     return markdown(header, rows)
 
 
@@ -54,7 +61,6 @@ def whole_table(runs: dict[str, Run]) -> str:
             _cost(run),
             _test(run),
             _held_out(run),
-            f"{run.timing['ms_per_step']:.2f}",
             ", ".join(
                 f"[{text}]({name}/{picture}.png)"
                 for picture, text in PICTURES.items()
@@ -68,8 +74,7 @@ def whole_table(runs: dict[str, Run]) -> str:
         "experiment",
         "cost, first → last epoch",
         "test images correct",
-        "held out correct (95 % interval)",
-        "ms per step",
+        "held-out accuracy",
         "pictures",
         "command",
     )
@@ -79,18 +84,13 @@ def whole_table(runs: dict[str, Run]) -> str:
 def faults(runs: dict[str, Run]) -> str:
     """The held-out accuracy with and without each fault of docs/experiment.md §6."""
 
-    def row(fault: str, with_it: str, without_it: str, remark: str) -> tuple[str, str, str, str]:
-        return (
-            fault,
-            f"{_held_out(runs[with_it])} {with_it}",
-            f"{_held_out(runs[without_it])} {without_it}",
-            remark,
-        )
+    def row(fault: str, with_it: str, without_it: str, remark: str) -> tuple[str, ...]:
+        return fault, *(f"{name}: {accuracy(name)}" for name in (with_it, without_it)), remark
 
     def accuracy(name: str) -> str:
-        return f"{runs[name].metrics['held_out_accuracy']:.1%}"
+        return f"{100 * runs[name].metrics['held_out_accuracy']:.1f} %"
 
-    low, high = wilson_interval(12, 20)
+    low, high = (100 * share for share in wilson_interval(12, 20))
     rows = [
         row("1. stale hidden state, manual", "published-manual", "ordered-manual", ""),
         row("1. stale hidden state, auto", "published-auto", "ordered-auto", ""),
@@ -98,38 +98,38 @@ def faults(runs: dict[str, Run]) -> str:
             "2. auto never trains the RNN",
             "ordered-auto",
             "connected-auto",
-            "the rate of 0.1, which suits the readout, saturates the tanh units of the RNN",
+            "the readout's rate of 0.1 saturates the tanh units of the RNN",
         ),
         row(
-            "2. the same, fixed at rate 0.01",
+            "2. the same, fixed, at a rate of 0.01",
             "ordered-auto",
             "one-rate/connected-auto",
-            "differs in the rate too: at 0.01 the RNN learns, and the cost falls further",
+            "at 0.01 the RNN learns, and the cost falls further",
         ),
         row("3. manual mode climbs", "ordered-manual", "descend/ordered-manual", ""),
         row(
             "4. the RNN is frozen: on 0–4 against 5–9, only the readout learns",
             "readout/ordered-auto",
             "cdni/connected-manual",
-            "each at the rates that suit it best. On zeros and ones the post's 1e-6 does what 0 "
-            f"does: {accuracy('ordered-manual')} and {accuracy('lr_rec-0/ordered-manual')}",
+            "each at its best rates; on zeros and ones, rates of 1e-6 and 0 give the same: "
+            f"{accuracy('ordered-manual')} and {accuracy('lr_rec-0/ordered-manual')}",
         ),
         ("5. the seed seeds nothing", "–", "–", "fixed in every run"),
         ("6. unordered double updates", "–", "–", "fixed in every run"),
         ("7. a wrong derivative", "–", "–", "of arctan, which is not used"),
-        ("8. 20 test images", "–", "–", f"12 of 20 correct may be {low:.0%}–{high:.0%}"),
+        ("8. 20 test images", "–", "–", f"12 of 20: 60 % (95 % CI {low:.0f} to {high:.0f})"),
         row("the Numpy post's inner product", "numpy-inner", "numpy-outer", ""),
     ]
-    return markdown(("fault", "held out, with it", "held out, without it", "remark"), rows)
+    return markdown(("fault", "with it", "without it", "remark"), rows)
 
 
 def finding(runs: dict[str, Run]) -> str:
     """The accuracy with and without the order of reads and writes, in a sentence."""
-    accuracy = {name: f"{run.metrics['held_out_accuracy']:.1%}" for name, run in runs.items()}
+    accuracy = {n: f"{100 * run.metrics['held_out_accuracy']:.1f} %" for n, run in runs.items()}
     return (
         f"Of the {runs['published-auto'].metrics['held_out_total']:,} images that the post never "
-        f"looks at, manual and auto classify {accuracy['published-manual']} and "
-        f"{accuracy['published-auto']} correctly as posted, {accuracy['ordered-manual']} and "
+        f"uses, manual and auto mode classify {accuracy['published-manual']} and "
+        f"{accuracy['published-auto']} correctly as run, {accuracy['ordered-manual']} and "
         f"{accuracy['ordered-auto']} with the order fixed.\n"
     )
 
@@ -177,14 +177,14 @@ def make() -> None:
     (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
     (RESULTS / "README.md").write_text(
         "# Results\n\n"
-        "Written by `make results`, which runs every command below. A step is one training image. "
-        "Milliseconds differ from run to run, all else does not. The explanation: "
-        "[docs/what-happened.md](../docs/what-happened.md).\n\n"
+        "`make results` writes this page and runs every command on it. "
+        "[docs/what-happened.md](../docs/what-happened.md) explains them.\n\n"
         f"{whole_table(experiments)}\n"
-        "0–4 against 5–9, a harder task, on which the time boxes do learn "
+        "0–4 against 5–9, a harder task, on which the time boxes learn "
         "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
         f"{whole_table(presets)}\n"
-        "What an update waits for ([docs/waiting.md](../docs/waiting.md)): [timeline.png]"
-        "(timeline.png), [timeline.csv](timeline.csv), by `make results`. Speed "
-        "([docs/speed.md](../docs/speed.md)): [bench.md](bench.md), by `make bench`.\n"
+        "The studies are in [studies/](studies), by `make studies`; 28 time boxes in "
+        "[many-boxes/](many-boxes) ([docs/many-boxes.md](../docs/many-boxes.md)). The order of "
+        "operations in a step is in [timeline.csv](timeline.csv), by `make results`; its speed in "
+        "[bench.md](bench.md), by `make bench` ([docs/speed.md](../docs/speed.md)).\n"
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from experiment.markdown import markdown
 from experiment.settings import RESULTS
@@ -19,7 +21,8 @@ from experiment.storage.result_errors import reading
 from experiment.style import BLUE, DARK_GREY, VERMILION, drawing
 
 BAR = 1.4  # The height of a bar with the room around it; that of a line of text is 1.
-COLORS = {"forward": BLUE, "back": DARK_GREY, "learn": DARK_GREY}
+COLORS = {"forward": BLUE, "gradient": VERMILION, "update": DARK_GREY}
+LABELS = {"forward": "forward", "gradient": "gradient", "update": "outer product and update"}
 
 
 class Ran(NamedTuple):
@@ -28,7 +31,7 @@ class Ran(NamedTuple):
     Attributes:
         way: the way to train.
         box: the box of the step that it belongs to.
-        kind: of the box: "forward", "back" or "learn".
+        kind: "forward", "gradient", or "update": an outer product or what is made of it.
         operation: its name.
         start_ms, end_ms: since the step began.
         changes: the weight that it changes, or "".
@@ -65,8 +68,11 @@ def measure() -> tuple[str, list[Ran]]:
             # The cost has no box, nor have operations that only hand values on.
             if box is not None and operation.type not in dependencies.NO_COMPUTATION:
                 start, end = (round(ms, 4) for ms in times[operation.name])
-                what = way, box, dependencies.kind_of(box), operation.name
-                of_way.append(Ran(*what, start, end, *changes.get(operation.name, ("", ""))))
+                kind = "update" if dependencies.is_update(operation) else "gradient"
+                if box in dependencies.FORWARD.values():
+                    kind = "forward"
+                changed = changes.get(operation.name, ("", ""))
+                of_way.append(Ran(way, box, kind, operation.name, start, end, *changed))
         order = list(dict.fromkeys(boxes.values()))
         rows += sorted(of_way, key=lambda row: (order.index(row.box), row.start_ms))
     header = (
@@ -88,7 +94,7 @@ def read(results: Path) -> dict[str, list[Ran]]:
 
 
 def draw(axes: Axes, rows: Sequence[Ran], extent: tuple[float, float]) -> None:
-    """Draws a step: a bar where a box computes, a mark where weights change, and the dependencies.
+    """Draws a step: a bar for each operation, a diamond where a weight has changed.
 
     Args:
         axes: empty.
@@ -98,24 +104,28 @@ def draw(axes: Axes, rows: Sequence[Ran], extent: tuple[float, float]) -> None:
     y = 0.0
     for box, group in groupby(rows, key=lambda row: row.box):
         ran = list(group)
-        bars = [(row.start_ms, row.end_ms - row.start_ms) for row in ran]
         changes = [row for row in ran if row.changes]
         bar = y + _lines(ran)
         axes.text(0, y, box, va="top", in_layout=False)
-        axes.broken_barh(bars, (bar + 0.2, 0.6), color=COLORS[ran[0].kind])
+        for kind, color in COLORS.items():
+            bars = [(row.start_ms, row.end_ms - row.start_ms) for row in ran if row.kind == kind]
+            axes.broken_barh(bars, (bar + 0.2, 0.6), color=color)
         if changes:
             text = "; ".join(
                 f"{', '.join(row.changes for row in those)}: after {after}"
                 for after, those in groupby(changes, key=lambda row: row.after)
             )
-            axes.text(0, y + 1, text, va="top", color=VERMILION, in_layout=False)
+            axes.text(0, y + 1, text, va="top", color=DARK_GREY, in_layout=False)
             marks = [row.end_ms for row in changes]
-            axes.plot(marks, [bar + 0.5] * len(marks), "D", color=VERMILION, clip_on=False)
+            axes.plot(marks, [bar + 0.5] * len(marks), "kD", clip_on=False)
         y = bar + BAR
     longest, tallest = extent
     axes.set(xlim=(0, longest), ylim=(tallest, 0), xlabel="ms since the step began", yticks=[])
     axes.spines["left"].set_visible(False)
     axes.set_title(rows[0].way)
+    kinds = [Patch(color=color, label=LABELS[kind]) for kind, color in COLORS.items()]
+    changed = Line2D([], [], color="k", marker="D", linestyle="", label="a weight has changed")
+    axes.legend(handles=[*kinds, changed], loc="upper right", fontsize="small")
 
 
 def _lines(ran: Sequence[Ran]) -> int:

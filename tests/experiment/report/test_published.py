@@ -70,7 +70,7 @@ def results(tmp_path_factory):
         (tables, {"finding.md", "learning.md", "limit.md", "table.md", "fault-costs.md"}),
         (tables, {"README.md"}),
         (pictures, {"shift.md", "shift.png", "costs.png", "strip.png"}),
-        (speed, {"bench.md", "bench.png"}),
+        (speed, {"bench.md", "rounding.md", "bench.png", "rounds.png"}),
     ],
 )
 def test_products(product, names, results, monkeypatch):
