@@ -109,7 +109,7 @@ def faults(runs: dict[str, Run]) -> str:
         row("3. manual mode climbs", "ordered-manual", "descend/ordered-manual", ""),
         row(
             "4. the RNN is frozen: on 0–4 against 5–9, only the readout learns",
-            "readout/ordered-auto",
+            "readout/connected-manual",
             "cdni/connected-manual",
             "each at its best rates; on zeros and ones, rates of 1e-6 and 0 give the same: "
             f"{accuracy('ordered-manual')} and {accuracy('lr_rec-0/ordered-manual')}",
