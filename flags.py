@@ -286,16 +286,15 @@ def _refuse_contradictions(values: flags.FlagValues) -> None:
         )
     if values.module_input == "state":
         refuse(("label_scale",), "the module's input has no label: add --module_input=state+label")
-    labelled = {"delayed": ["label"], "parallel": ["label", "state+label"]}
-    if values.engine in labelled and (
+    inputs = {"delayed": ("state", "state+label"), "parallel": ("state",)}
+    if values.engine in inputs and (
         values.mode != "manual"
         or set(sources) != {"synthetic"}
-        or values.module_input in labelled[values.engine]
+        or values.module_input not in inputs[values.engine]
     ):
-        inputs = " or ".join({"state", "state+label"} - {*labelled[values.engine]})
         raise UserError(
             f"--engine={values.engine} is for --mode=manual with synthetic gradients in both time "
-            f"boxes and --module_input={inputs}"
+            f"boxes and --module_input={' or '.join(inputs[values.engine])}"
         )
     if values.diagnostics and values.engine not in ("fastest", "stepwise"):
         raise UserError(f"--diagnostics needs --engine=stepwise, and this is {values.engine}")

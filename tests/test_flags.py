@@ -89,6 +89,12 @@ def refusal(*arguments):
         ("--engine=delayed --mode=auto", "--engine=delayed"),
         (f"--engine=delayed {TRUE}", "--engine=delayed"),
         ("--mode=numpy --engine=feed", "--engine"),
+        ("--engine=parallel --mode=auto", "--engine=parallel"),
+        (f"--engine=parallel {TRUE}", "--engine=parallel"),
+        (
+            "--engine=parallel --wiring=ordered --module_input=state+label",
+            "--module_input=state",
+        ),
         ("--recurrent_update=inner", "--recurrent_update"),
         ("--mode=numpy --wiring=published", "--wiring"),
         ("--mode=numpy --lr_auto=0.1", "--lr_auto"),
@@ -167,3 +173,23 @@ def test_numpy_mode_has_the_numpy_post_s_defaults():
 def test_no_digit_is_in_both_sets():
     assert "no digit twice" in refusal("--digits=01234,45678")
     assert flags.parse(["", "--digits=43210,98765"]).digits == ("01234", "56789")
+
+
+@pytest.mark.parametrize(
+    ("flags_given", "engine"),
+    [
+        ("", "parallel"),
+        ("--wiring=ordered --lr_rec=1e-5", "parallel"),
+        ("--wiring=ordered --lr_rec=2e-5", "delayed"),
+        ("--wiring=ordered --module_input=state+label", "delayed"),
+        ("--wiring=ordered --module_input=label", "stepwise"),
+        ("--mode=auto", "stepwise"),
+        (TRUE, "stepwise"),
+        ("--wiring=connected --gradient_1=zero --synthetic_step=descend", "stepwise"),
+        ("--diagnostics", "stepwise"),
+        ("--engine=feed", "feed"),
+    ],
+)
+def test_the_fastest_engine_that_fits_the_flags(flags_given, engine):
+    settings = flags.parse(["reproduce.py", *flags_given.split()])
+    assert settings.chosen_engine == engine
