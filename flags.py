@@ -179,7 +179,7 @@ flags.DEFINE_string(
     "scheduler",
     None,
     "With --study: the Dask whose workers do its runs, tls://host:8786, or tcp:// on this machine; "
-    "without it, the cores of this machine do them. docs/studies.md shows how to start one.",
+    "without it, the cores of this machine do them. docs/using.md shows how to start one.",
     **_STUDIES,
 )
 flags.DEFINE_boolean(
