@@ -1,4 +1,4 @@
-"""`python -m experiment.report PRODUCT` makes one part of what is published."""
+"""`python -m experiment.report PRODUCT` makes one part of the published results."""
 
 import importlib
 import sys
