@@ -59,7 +59,7 @@ def judge(
         evidence["C1"] = f"cost {first:.3f} → {last:.3f}", last < first
     if auto is not None:
         low, high = wilson_interval(auto["test_correct"], auto["test_total"])
-        # Badly: on these images it cannot be told from chance.
+        # Badly: the interval includes chance.
         interval = f"95 % CI {100 * low:.0f} to {100 * high:.0f} %"
         evidence["C4"] = f"{correct['auto']} ({interval})", low <= 0.5
     if ms_per_step is not None:

@@ -26,6 +26,7 @@ PACKED = (
     "docs/*.md",
     "experiment/**/*.py",
     "experiment/report/page.*",
+    "experiment/report/stepper.js",
     "graph/*.py",
     "notebooks/many_boxes.ipynb",
     "numpy_version/*.py",

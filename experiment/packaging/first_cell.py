@@ -17,7 +17,6 @@ from pathlib import Path
 FOLDER = "decoupled_rnn"
 # The packages that the notebook imports, and their names for pip.
 NEEDED = {
-    "absl": "absl-py",
     "filelock": "filelock",
     "ipywidgets": "ipywidgets",
     "matplotlib": "matplotlib",
