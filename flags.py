@@ -1,7 +1,7 @@
 """Every flag of `reproduce.py`, with its default, help and validator.
 
 Parsing freezes the flags into one `Settings` object; no other module reads a flag. TensorFlow is
-not imported here, so that help and mistakes are answered at once.
+not imported here, so that help and errors come at once.
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ _HELP = {
         "mode": "manual: back propagation by hand-written assign operations; auto: "
         "GradientDescentOptimizer; numpy: the Numpy post, with its own defaults "
         "(presets/numpy_post.flags).",
-        "wiring": "What each part of the network reads. published: as in the post's program, time "
-        "box 2 and the readout see the hidden states of the image before; ordered: in the order "
-        "that the post draws, they see those of this image; connected: ordered, and the hidden "
-        "states pass as tensors, so that automatic differentiation sees the time boxes.",
+        "wiring": "The order of reads and writes of the hidden states. published: as the post's "
+        "program runs, time box 2 and the readout read those of the image before; ordered: as the "
+        "post draws it, they read those of this image; connected: ordered, and the hidden states "
+        "also pass as tensors, so that automatic differentiation reaches the time boxes.",
         "gradient_1": "The gradient that time box 1 learns from in manual mode. synthetic: that of "
         "its module; true: the one that comes back from time box 2; zero: none; random: the error "
         "of the readout through fixed random weights.",
@@ -36,7 +36,7 @@ _HELP = {
         "post does, or subtracts them.",
         "module_input": "The input of the modules of synthetic gradients: the time box's state, as "
         "in the post; the state and the label, as in the paper's cDNI; or the label.",
-        "label_scale": "The scale of the label in that input.",
+        "label_scale": "Scale of the label in the input of the modules.",
         "recurrent_update": "In numpy mode, the product that changes w_rec and w_x; inner is the "
         "Numpy post's fault, and the default there.",
         "engine": "How an epoch is run; the numbers differ in rounding only. feed: a Session.run "
@@ -50,17 +50,17 @@ _HELP = {
     "data": {
         "digits": "Two sets of digits to tell apart, 0,1 or 01234,56789: those of the first have "
         "label 0, those of the second label 1.",
-        "train_images": "Number of images to train on.",
-        "test_images": "Number of images to test on.",
+        "train_images": "Number of training images.",
+        "test_images": "Number of test images.",
         "split_seed": "Seed of the shuffle that decides which images are for training, testing or "
         "held out.",
     },
     "initial values": {
         "seed": "Seed of the initial values of hidden states and weights.",
-        "init": "How they are drawn. portable: with numpy.random.RandomState, the same in every "
-        "version; tensorflow: with tf.random_normal, as the post does.",
-        "synthetic_init": "How w_sg_1 and w_sg_2 begin: normal, drawn as the post does; zeros, as "
-        "the paper advises.",
+        "init": "The generator of the initial values. portable: numpy.random.RandomState, the same "
+        "in every version; tensorflow: tf.random_normal, as in the post.",
+        "synthetic_init": "The initial values of w_sg_1 and w_sg_2. normal: random, as in the "
+        "post; zeros: as the paper advises.",
     },
     "learning rates (all per image)": {
         "lr_x": "Rate of w_fc in manual mode (the name is the post's).",
@@ -73,17 +73,17 @@ _HELP = {
     "files": {
         "data_dir": "Folder of the two files of MNIST's test set, t10k-*, packed with gzip (.gz) "
         "or not.",
-        "allow_other_data": "Take files of the same names and format that are not the official "
+        "allow_other_data": "Accept files of the same names and format that are not the official "
         "ones.",
         "results_dir": "Folder of the results: a run writes <results_dir>/<wiring>-<mode>/ there, "
         "<wiring>-manual-<gradient_1>-<gradient_2>/ unless both are synthetic, "
         "numpy-<recurrent_update>/ in numpy mode.",
         "checkpoint_every": "Epochs between two checkpoints, in <run folder>/checkpoint/, and one "
         "after the last; 0: none. They are removed when the run has ended well.",
-        "resume": "Go on from the newest checkpoint, if there is one; --noresume drops what there "
-        "is.",
+        "resume": "Go on from the newest checkpoint, if there is one; --noresume drops all "
+        "checkpoints.",
         "keep_checkpoints": "Leave the checkpoints when the run has ended well.",
-        "tensorboard": "Write, to <run folder>/tensorboard/, what `make tensorboard` shows; "
+        "tensorboard": "Write an event file for `make tensorboard` to <run folder>/tensorboard/; "
         "training takes longer.",
     },
 }
@@ -170,20 +170,20 @@ _STUDIES = {"module_name": "studies"}
 flags.DEFINE_string(
     "study",
     None,
-    "File of a study, such as presets/studies/claims.toml: experiments, each with its flags, to be "
-    "run over many seeds. Goes on where it was cut off; writes <results_dir>/studies/<name>/.",
+    "File of a study, such as presets/studies/claims.toml: runs each of its experiments with many "
+    "seeds. Repeats no run that has ended; writes <results_dir>/studies/<name>/.",
     **_STUDIES,
 )
 
 flags.DEFINE_string(
     "scheduler",
     None,
-    "With --study: the Dask whose workers do its runs, tls://host:8786, or tcp:// on this machine; "
-    "without it, the cores of this machine do them. docs/studies.md shows how to start one.",
+    "With --study: the address of the Dask scheduler whose workers do the runs, tls://host:8786, "
+    "or tcp:// on this machine (docs/using.md). Without it, the cores of this machine do them.",
     **_STUDIES,
 )
 flags.DEFINE_boolean(
-    "dashboard", False, "With --study: say where Dask shows what its workers do.", **_STUDIES
+    "dashboard", False, "With --study: print the address of Dask's dashboard.", **_STUDIES
 )
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     settings = flags.parse(sys.argv)
     fix_rounding()
     silence_matplotlib()
-    # Imported late: help and mistakes in a flag need none of it.
+    # Imported late: the help, and an error in a flag, need none of these.
     from experiment.storage.checkpoint import Checkpoints
     from experiment.storage.folder import resolved
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def end(interrupted: Interrupted, then: str) -> NoReturn:
-    """Ends the command after a signal, with a line about what is left."""
+    """Ends the command after a signal; `then` tells how to go on."""
     print(f"reproduce.py: interrupted: {then}", file=sys.stderr)
     sys.exit(128 + interrupted.number)
 
@@ -149,10 +149,10 @@ if __name__ == "__main__":
             ".venv/bin/python"
         )
     except OSError as error:
-        # The output's disk is full, or its reader has gone. Python would complain again at its end.
+        # The output's disk is full, or its reader has ended. Python would report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1 if isinstance(error, BrokenPipeError) else f"reproduce.py: {error}")
-    except Interrupted as interrupted:  # All is written.
+    except Interrupted as interrupted:  # Everything is written.
         sys.exit(128 + interrupted.number)
     except KeyboardInterrupt:
         print("reproduce.py: interrupted: nothing was written", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The time that a training step needs for memory alone, by two threads.
+"""The time of a training step's memory accesses alone, by two threads.
 
 NumPy reads by products of a matrix and a row, and rewrites by adding a number in place; both reach
 the bandwidth of a core, and neither holds Python's lock. Each thread has half of every matrix.
@@ -25,7 +25,7 @@ class Limits:
         self._pool = ThreadPoolExecutor(THREADS)
 
     def read(self, steps: int) -> None:
-        """Reads every matrix once a step, which a step that rewrites them later needs."""
+        """Reads every matrix once per step, as a step that delays its updates must."""
 
         def of_thread(thread: int) -> None:
             for _ in range(steps):
@@ -35,7 +35,7 @@ class Limits:
         list(self._pool.map(of_thread, range(THREADS)))
 
     def rewrite(self, steps: int) -> None:
-        """Reads six matrices a step, Wrec three times, and rewrites all four: a plain step."""
+        """Reads six matrices per step (Wrec three times) and rewrites four: a plain step."""
 
         def of_thread(thread: int) -> None:
             w_x, w_rec, w_sg_1, w_sg_2 = self._parts[thread]

@@ -2,8 +2,7 @@
 
 Each runs in a process of its own, since two frameworks in one process disturb each other's threads:
 `python peers.py NAME FILE`, in an environment of its own, of which this file needs NumPy and the
-peer. The process stays alive; a line that comes in makes it train for an epoch, and the line that
-goes out is the cost.
+peer. For each line on standard input the process trains for an epoch and prints the cost.
 
 In all of them the matrices are changed in place, and vectors have one dimension. Equations:
 docs/experiment.md §3, `published`, manual.
@@ -33,9 +32,9 @@ def pytorch(
 
     Args:
         data: `images` [n, width], `labels` [n], and the initial values of the post's variables.
-        lr_x: the learning rates.
-        lr_rec: as well.
-        lr_sg: as well.
+        lr_x: the learning rate of w_fc.
+        lr_rec: of w_rec and w_x.
+        lr_sg: of w_sg_1 and w_sg_2.
         compiled: whether `torch.compile` compiles the step.
         threads: inside an operation.
     """
@@ -121,7 +120,7 @@ def jax(data: Arrays, lr_x: float, lr_rec: float, lr_sg: float) -> Epoch:
     return epoch
 
 
-# Which number of threads suits PyTorch depends on the machine; JAX knows no such choice.
+# The best number of threads for PyTorch depends on the machine; JAX has no such setting.
 PEERS: dict[str, Callable[..., Epoch]] = {
     "PyTorch": partial(pytorch, compiled=False, threads=1),
     "PyTorch, 2 threads": partial(pytorch, compiled=False, threads=2),
@@ -169,7 +168,7 @@ class Peer:
 
 
 def serve(name: str, file: str) -> None:
-    """An epoch for each line that comes in."""
+    """Trains for an epoch, and prints its cost, for each line on standard input."""
     data = dict(np.load(file))
     epoch = PEERS[name](data, *data.pop("rates").tolist())
     for _ in sys.stdin:

@@ -1,7 +1,7 @@
 """`make bench`: the time of a training step and of a whole command, and the memory of a run.
 
-All programs run in turn, an epoch each, and the median of many turns counts: on a machine that
-others use too, timings that are not interleaved cannot be compared.
+All programs run in turn, an epoch each, and the median of many turns counts: on a shared machine,
+timings that are not interleaved cannot be compared.
 """
 
 import dataclasses
@@ -91,7 +91,7 @@ def numpy_version(settings: Settings, initial: Weights, images: Images) -> Progr
 
 
 def measure(programs: dict[str, Program], turns: int, steps: int) -> dict[str, float]:
-    """Milliseconds per step: the median over the turns, after one that does not count."""
+    """Milliseconds per step: the median over the turns, after one warm-up turn."""
     times: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(turns + 1):
         for name, program in programs.items():

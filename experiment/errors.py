@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 class UserError(Exception):
-    """A mistake or misfortune of the user; the text, one line, says how to fix it."""
+    """An error that the user can fix; its text, one line, says how."""
 
     def __str__(self) -> str:
         """The text as one line of printable characters, whatever it quotes."""

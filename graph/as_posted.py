@@ -35,7 +35,7 @@ def as_posted(x: tf.Tensor, y: tf.Tensor, w: Weights, rates: Rates) -> list[tf.T
     z = tf.matmul(h_2, w.w_fc)
     p = tf_logistic(z)
     cost = tf.reduce_sum(tf.multiply(0.5, tf.square(tf.subtract(p, y))))
-    # Synthetic gradients, and what they should have been
+    # Synthetic gradients, and their targets t
     g_1 = tf.matmul(a_1, w.w_sg_1)
     g_2 = tf.matmul(a_2, w.w_sg_2)
     u = tf.multiply(g_1, d_tf_tanh(z_1))

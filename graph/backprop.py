@@ -103,7 +103,7 @@ def published_manual(
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
 
     Returns:
-        The operation that does it all. Source: docs/experiment.md §3, `published`, manual.
+        The operation of the whole step. Source: docs/experiment.md §3, `published`, manual.
     """
     h_0, h_1, h_2, box_1, box_2, readout, write_hidden_states = forward
     module_1, module_2 = modules
@@ -155,7 +155,7 @@ def ordered_manual(
         ascend: whether the synthetic gradients are added, as in the post, or subtracted.
 
     Returns:
-        The readout and the operation that does it all. Source: docs/experiment.md §3, `ordered`,
+        The readout and the operation of the whole step. Source: docs/experiment.md §3, `ordered`,
         whose steps the numbers in the code are.
     """
     module_1, module_2 = modules
@@ -301,7 +301,7 @@ def auto(cost: tf.Tensor, forward: Forward, lr_auto: float) -> tf.Operation:
         lr_auto: the learning rate, per image.
 
     Returns:
-        The operation that does it all. Source: docs/experiment.md §3, auto.
+        The operation of the whole step. Source: docs/experiment.md §3, auto.
     """
     with tf.control_dependencies([forward.write]):
         return tf.train.GradientDescentOptimizer(lr_auto).minimize(cost)

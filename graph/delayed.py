@@ -12,10 +12,10 @@ cost two thin products more than q·W, and no pass over a matrix to write it. Af
 matrix gets its W + AᵀB, one product. This is the delayed update of quantum Monte Carlo and of
 blocked LU: exact algebra, in which only rounding differs from `graph.backprop`.
 
-What a block shares is computed once: x·Wx and, since A of Wx is X, the block's images, the Gram
-matrix X·Xᵀ that x·Aᵀ is a row of; and h₀·Wrec. Wrec and Wsg1 share their A. Rows that are not
-filled yet are zeros and change nothing. What a module learns of the label is two rows only: those
-are changed in every step.
+Products that a block shares are computed once: x·Wx, h₀·Wrec, and the Gram matrix X·Xᵀ of the
+block's images, because A of Wx is X and x·Aᵀ is a row of it. Wrec and Wsg1 share their A. Rows that
+are not filled yet are zeros and change nothing. A module's weights for the label are two rows;
+every step changes them.
 
 The epoch is compiled with XLA, which joins the many small operations of a step into few, and lets
 the threads that the Session has inside an operation share a product.
@@ -46,9 +46,9 @@ def product_in_parts(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
 
     m has to be a multiple of their number, as 784 is.
 
-    XLA's product of one row and a matrix of 784 rows takes half as long again as that of its parts.
-    That of many rows is summed up in an order that depends on the number of threads; that of its
-    parts is not.
+    For one row and a matrix of 784 rows, XLA's whole product takes 1.5 times as long as the parts.
+    For many rows, the whole product's order of summation depends on the number of threads; that of
+    the parts does not.
     """
     rows, m = q.shape
     n = w.shape[1]
@@ -62,17 +62,17 @@ def _low_rank(q: tf.Tensor, updates: Iterable[tuple[tf.Tensor, tf.Tensor]]) -> t
 
 
 class Delayed(NamedTuple):
-    """A matrix W [m, n] with updates that it has not had yet: pairs A [rows, m] and B [rows, n]."""
+    """A matrix W [m, n] and its delayed updates: pairs A [rows, m] and B [rows, n]."""
 
     w: tf.Tensor
     updates: tuple[tuple[tf.Tensor, tf.Tensor], ...]
 
     def plus(self, a: tf.Tensor, b: tf.Tensor) -> "Delayed":
-        """W := W + AᵀB, put off."""
+        """W := W + AᵀB, delayed."""
         return self._replace(updates=(*self.updates, (a, b)))
 
     def pending(self, q: tf.Tensor) -> tf.Tensor:
-        """The part of q·W that is due to the updates, for a row q [1, m]."""
+        """The part of q·W that comes from the updates, for a row q [1, m]."""
         return _low_rank(q, self.updates)
 
     def product(self, q: tf.Tensor) -> tf.Tensor:
@@ -90,13 +90,13 @@ class Delayed(NamedTuple):
 
 
 class State(NamedTuple):
-    """The rest that a step changes.
+    """The variables that a step changes, other than the four matrices.
 
     Attributes:
         h_1, h_2: [1, width].
         w_fc: as a row, [1, width].
         u: the sum of the block's u, the factor of h₀ in Wrec, [1, width].
-        labels: of each module that is told the label, the rows of w_sg for it, [2, width].
+        labels: the rows of w_sg for the label, [2, width], of each module whose input includes it.
     """
 
     h_1: tf.Tensor
@@ -180,12 +180,12 @@ def step(
         The cost of the image, the state after the step, and the factors of its updates.
     """
     y, x_w, x_a, x_x, h_0, h_0_w = image
-    w_rec, told = m["w_rec"], label * tf.concat([1 - y, y], 1)
+    w_rec, label_input = m["w_rec"], label * tf.concat([1 - y, y], 1)
     lr_rec = rates.lr_rec if ascend else -rates.lr_rec
 
     def synthetic_gradient(a: tf.Tensor, k: int) -> tf.Tensor:
-        known = [tf.matmul(told, s.labels[k - 1])] if s.labels else []
-        return tf.add_n([m[f"w_sg_{k}"].product(a), *known])
+        of_label = [tf.matmul(label_input, s.labels[k - 1])] if s.labels else []
+        return tf.add_n([m[f"w_sg_{k}"].product(a), *of_label])
 
     # 1. a₁ = tanh(x·Wx + h₀·Wrec)
     x_w += tf.matmul(x_a, u_v)
@@ -214,7 +214,7 @@ def step(
     t_2 = d * (s.w_fc if published else w_fc)
     e_2 = -rates.lr_sg * (g_2 - t_2)
     labels = tuple(
-        rows + tf.matmul(told, e, transpose_a=True)
+        rows + tf.matmul(label_input, e, transpose_a=True)
         for rows, e in zip(s.labels, (e_1, e_2), strict=False)  # Without a label: none.
     )
     factors = {
@@ -229,11 +229,11 @@ def step(
 
 
 def fill(f: Factors, n: tf.Tensor, new: Factors, length: tf.Tensor) -> Factors:
-    """The rows with those of image n, counted from 0, of a block of so many images.
+    """Fills in the rows of image n, counted from 0, of a block of `length` images.
 
-    XLA goes by the data alone. Where rows are written that something else may still read, it copies
-    them all before; but a loop waits for everything that goes into it, which here is all that a
-    step computes. So this is a loop over the images from n to n.
+    XLA orders operations by data alone. If another operation may still read the rows, XLA copies
+    them all before it writes. A loop waits for all of its inputs, which here are all results of a
+    step. So this is a loop over the images from n to n.
     """
 
     def fill_row(n: tf.Tensor, f: Factors) -> tuple[tf.Tensor, Factors]:
@@ -270,23 +270,23 @@ def delayed_manual(
         The cost of each image, [n]; to evaluate it is to train.
     """
     total, width = images.shape
-    # The last block may be short; its missing images are never looked at.
+    # The last block may be short; its missing images are never read.
     missing = -total % BLOCK
     padding = [[0, missing], [0, 0]]
 
-    # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop when
-    # it can tell that there is one image. The variables are read and written in here because XLA
-    # then works in their own memory. All of a `tf.function` that reads or writes a variable is run,
-    # and in the order in which it stands: here no control dependency is needed.
+    # The number of images is an argument because XLA, in TensorFlow 2.21, loses the inner loop if
+    # it knows that there is one image. The variables are read and written in here because XLA then
+    # works in their own memory. A `tf.function` runs all its reads and writes of variables in the
+    # order of its lines, without control dependencies.
     @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
     def epoch(images: tf.Tensor, labels: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         images, labels = tf.pad(images, padding), tf.pad(labels, padding)
         h_0, h_1, h_2 = tf.split(tf.transpose(weights.hidden_states.read_value()), 3)
         read = {name: getattr(weights, name).read_value() for name in MATRICES}
         # A module's rows for the label, if it has any, come after those for the pixels.
-        told = tuple(w[width:] for w in read.values() if w.shape[0] > width)
+        label_rows = tuple(w[width:] for w in read.values() if w.shape[0] > width)
         zeros = tf.zeros([BLOCK, width], images.dtype)
-        state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()), zeros[:1], told)
+        state = State(h_1, h_2, tf.transpose(weights.w_fc.read_value()), zeros[:1], label_rows)
 
         def block(
             first: tf.Tensor, costs: tf.Tensor, s: State, w: Matrices

@@ -15,14 +15,14 @@ from graph.network import Layer
 def outer(a: tf.Tensor, b: tf.Tensor, after: tf.Tensor | None = None) -> tf.Tensor:
     """aᵀb, the outer product of two rows [1, m] and [1, n], or the sum of several: [m, n].
 
-    In a function, which XLA compiles, it is aᵀ ⊙ b for each row: XLA joins that with the update
-    that it is for, and makes no matrix of it. Elsewhere a matrix product takes a third of the time.
+    In a function that XLA compiles it is aᵀ ⊙ b for each row: XLA fuses that with the update and
+    stores no matrix. Elsewhere a matrix product takes a third of the time.
 
     Args:
         a: [rows, m].
         b: [rows, n].
-        after: a row [1, n] that was computed from the matrix that aᵀb will change. XLA goes by the
-            data alone, and would copy a matrix that it might change too early; so b gets 0 · after.
+        after: a row [1, n] computed from the matrix that aᵀb will change. XLA orders operations by
+            data alone and would copy the matrix; so b gets 0 · after.
     """
     if not tf.get_default_graph().building_function:
         return tf.matmul(a, b, transpose_a=True)

@@ -105,7 +105,7 @@ def published(x: tf.Tensor, weights: Weights) -> Forward:
     with tf.name_scope("readout"):
         h_2 = read_hidden_state(weights, 2)
         readout = readout_box(h_2, weights.w_fc.read_value())
-    # a₁ cannot be known before h₀ is read; h₁ and h₂ have to be waited for.
+    # The write of a₁ depends on the read of h₀; the reads of h₁ and h₂ need a control dependency.
     with tf.name_scope("write_hidden_states"), tf.control_dependencies([h_1, h_2]):
         write_1 = write_hidden_state(weights, 1, box_1.a)
         with tf.control_dependencies([write_1]):
@@ -191,7 +191,7 @@ def predict(images: tf.Tensor, weights: Weights, *, published: bool) -> tf.Tenso
     def seen(states: tf.Tensor) -> tf.Tensor:
         return states[:-1] if published else states[1:]
 
-    # What was there before the first image, and what each image leaves
+    # The states before the first image, then the states that each image leaves
     h_1 = tf.concat([h_1, time_box(images, h_0, w_x, w_rec).a], 0)
     h_2 = tf.concat([h_2, time_box(images, seen(h_1), w_x, w_rec).a], 0)
     p = readout_box(seen(h_2), weights.w_fc.read_value()).a

@@ -33,12 +33,12 @@ and, with lr_rec negative where synthetic gradients are subtracted:
 
 **Rounds.** U and V are on both sides. A round computes the lines in turn, with U, V and H₁ from the
 round before, at first zeros. Where an unknown stands on both sides of its own line, the line is
-solved: d by repetition, which no rate can keep from ending, Ĝ by forward substitution. What is left
-to the rounds is what a block's changes of Wx and Wrec do to the block itself. An image's row is
-right when the rows before it are, so the rounds reach the result after as many as there are images,
-whatever the rates (twice as many where M is not L: a₂ waits for its own u). They end as soon as
-the result is as good: `is_far`. The method pays where that takes a few rounds; docs/speed.md shows
-at which rates. For recurrences it is known as DEER or parallel-in-time iteration.
+solved: d by repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve the
+effect of a block's changes of Wx and Wrec on the block itself. An image's row is final one round
+after the rows before it. So there are at most as many rounds as images, at any rate (twice as many
+where M is not L: a₂ waits for its own u). They end earlier when a further round would change
+nothing above the tolerance: `is_far`. The method pays if that takes a few rounds; docs/speed.md
+shows at which rates. For recurrences it is known as DEER or parallel-in-time iteration.
 
 **Threads.** An operation that several threads share may add up in another order than one that has a
 single thread. So large products come in halves: two operations, which run at the same time in a
@@ -58,11 +58,11 @@ TOLERANCE = 512
 
 
 class Steps(NamedTuple):
-    """What the steps of a block compute, an image a row.
+    """The results of a block's steps, an image a row.
 
     Attributes:
         a_1, a_2, u, v: as in docs/experiment.md §3, [images, width].
-        r_1, r_2: what the modules learn from, ĝ − t, [images, width].
+        r_1, r_2: ĝ − t, the errors of the modules, [images, width].
         p: [images, 1].
     """
 
@@ -108,7 +108,7 @@ def d_readout(p: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float) -> tf.Tensor:
     """p = σ(z − lr_x K·d), for a K that is zero on and above the diagonal.
 
-    Each repetition makes the p of one more image right, at least. The end is when no bit changes.
+    Each repetition makes p of at least one more image final. It ends when no bit changes.
 
     Args:
         z: [images, 1].
@@ -131,7 +131,7 @@ def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float)
 
 
 def largest_change(before: Steps, after: Steps) -> tf.Tensor:
-    """That of an a₁ or a₂, a scalar."""
+    """The largest change of an a₁ or a₂ between two rounds, a scalar."""
     a_1, a_2 = tf.abs(after.a_1 - before.a_1), tf.abs(after.a_2 - before.a_2)
     return tf.reduce_max(tf.maximum(a_1, a_2))
 
@@ -144,8 +144,8 @@ def is_far(rounds: tf.Tensor, change: tf.Tensor, before: tf.Tensor) -> tf.Tensor
         change: `largest_change` of the last round.
         before: that of the round before.
     """
-    # The first two are from zeros, and from u and v that were zeros: they tell of no trend. What
-    # is not a number is not far either, and the run ends with its cost.
+    # The first two rounds start from zeros and show no trend. A NaN ends the rounds, and its cost
+    # then ends the run.
     following = tf.where(rounds > 2, change**2 / before, change)
     return following > TOLERANCE * np.finfo(change.dtype.as_numpy_dtype).eps
 
@@ -290,7 +290,7 @@ def parallel_manual(
         start,
         shape_invariants=(tf.TensorShape([]), row, row, Weights(*(v.shape for v in weights))),
     )
-    # All that is written comes from what was read: here the data alone fix the order.
+    # Every written value depends on the reads, so the data alone fix the order.
     written = [variable.assign(value) for variable, value in zip(weights, w, strict=True)]
     with tf.control_dependencies(written):
         return tf.identity(costs), tf.identity(rounds)

@@ -1,8 +1,8 @@
 """The quality of the gradients that the time boxes learn from, beside the true ones.
 
-Each step of an epoch contributes its own pair, at the weights before the step. Rows are steps, and
-sums and norms run over all steps and all numbers of a row together: a few images have nearly all of
-the gradient, and the mean of a figure over the images would be that of the others. Notation as in
+Each step of an epoch contributes its own pair, at the weights before the step. Rows are steps. Sums
+and norms run over all steps and all numbers of a row together: once a network has learned, a few
+images have nearly all of the gradient, and a mean over the images would hide them. Notation as in
 `graph.derivatives`.
 """
 

@@ -23,7 +23,7 @@ class Step(NamedTuple):
         sources: in manual mode, of the gradients of time boxes 1 and 2 (docs/experiment.md §3a).
         ascend: whether synthetic gradients are added, as in the post, or subtracted.
         rates: the learning rates of manual mode.
-        lr_auto: that of auto mode.
+        lr_auto: the learning rate of auto mode.
     """
 
     mode: str

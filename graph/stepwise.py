@@ -17,8 +17,8 @@ def loop_over_rows(
             and the operation that changes the variables.
         data: [n, columns] each.
         columns: of each row that a step returns.
-        compiled: whether XLA compiles the loop, which pays if the steps rewrite matrices. Otherwise
-            the numbers are those of a `Session.run` for each row, to the bit.
+        compiled: whether XLA compiles the loop, which pays if the steps rewrite matrices. If not,
+            the numbers equal those of a `Session.run` for each row, to the bit.
 
     Returns:
         The rows of all steps, [n, columns] each; evaluating one takes the steps.
@@ -29,7 +29,7 @@ def loop_over_rows(
 
         def one(i: tf.Tensor, *collected: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows, change = step(*(tf.slice(of, [i, 0], [1, of.shape[1]]) for of in data))
-            # The next row's number waits for this row's changes, and everything else for it.
+            # The next row's number waits for this row's changes, and all its operations for it.
             with tf.control_dependencies([change]):
                 added = [
                     tf.tensor_scatter_nd_update(of, [[i]], row)
@@ -43,7 +43,7 @@ def loop_over_rows(
         )
         return end[1:]
 
-    # XLA takes a `tf.function`, which keeps the order of reads and writes as it is written.
+    # XLA takes a `tf.function`, which keeps reads and writes in the order of its lines.
     run = tf.function(steps, jit_compile=True, autograph=False) if compiled else steps
     collected: list[tf.Tensor] = run(*data)
     return collected

@@ -14,7 +14,7 @@ Array = npt.NDArray[np.floating]
 
 
 class Weights(NamedTuple):
-    """The arrays that training changes in place, and h₀, which it does not.
+    """The arrays that training changes in place, and h₀, which stays.
 
     Attributes:
         h_0: [width].

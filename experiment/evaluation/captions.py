@@ -10,7 +10,7 @@ from experiment.style import BLUE, VERMILION
 from experiment.training.mnist import SIDE
 from experiment.training.outcome import predicted
 
-# Of the test images, as many are pictured.
+# The largest number of test images in a picture.
 PICTURED_IMAGES = 100
 
 

@@ -1,4 +1,4 @@
-"""A run against the post's claims and against the recorded run of the post's program."""
+"""Compares a run with the post's claims and with the recorded run of the post's program."""
 
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ def judge(
     auto: dict[str, Any] | None,
     ms_per_step: dict[str, float] | None = None,
 ) -> list[Claim]:
-    """Judges each claim; one whose evidence is missing names the command that brings it.
+    """Judges each claim; without evidence, the verdict names the command that measures it.
 
     Args:
         manual: the content of metrics.json of a manual run.
@@ -59,7 +59,7 @@ def judge(
         evidence["C1"] = f"cost {first:.3f} → {last:.3f}", last < first
     if auto is not None:
         low, high = wilson_interval(auto["test_correct"], auto["test_total"])
-        # Badly: these images cannot tell it from guessing.
+        # Badly: the interval includes chance.
         interval = f"95 % CI {100 * low:.0f} to {100 * high:.0f} %"
         evidence["C4"] = f"{correct['auto']} ({interval})", low <= 0.5
     if ms_per_step is not None:

@@ -1,6 +1,6 @@
 """The operations that an update of a training step waits for, and when each operation runs.
 
-The dependencies are the edges of the graph that the executor gets, so they hold whatever it does.
+The dependencies are edges of the graph that the executor gets, so they hold in every run.
 The times are from TensorFlow's tracer.
 """
 
@@ -133,7 +133,7 @@ def kind_of(box: str) -> str:
 
 
 def is_update(operation: tf.Operation) -> bool:
-    """Whether an operation is an outer product aᵀb, or comes from one: a sum, an assignment."""
+    """Whether an operation is an outer product aᵀb, or depends on one: a sum, an assignment."""
     outer = operation.type == "MatMul" and operation.get_attr("transpose_a")
     return outer or any(is_update(tensor.op) for tensor in operation.inputs)
 

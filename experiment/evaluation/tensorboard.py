@@ -27,8 +27,8 @@ BINS = 30
 DESCRIPTIONS = {
     "cost_per_epoch": "½(p − y)² summed over the training images of the epoch",
     "norm": "Euclidean norm of all entries, after the epoch",
-    "update_norm_per_epoch": "Euclidean norm of what the epoch changed in all entries",
-    "quality": "without unit: cosines from −1 to 1; relative errors, of which that of 0 is 1",
+    "update_norm_per_epoch": "Euclidean norm of the change of all entries in the epoch",
+    "quality": "no unit: cosines from −1 to 1; relative errors, 1 for a gradient of 0",
 }
 
 

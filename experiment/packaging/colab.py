@@ -26,17 +26,16 @@ PACKED = (
     "docs/*.md",
     "experiment/**/*.py",
     "experiment/report/page.*",
+    "experiment/report/stepper.js",
     "graph/*.py",
+    "notebooks/many_boxes.ipynb",
     "numpy_version/*.py",
     "presets/**/*.flags",
     "presets/**/*.toml",
-    "results/bench.json",
-    "results/failures.md",
-    "results/timeline.csv",
-    "results/timeline.md",
-    "results/studies/*/runs.jsonl",
     "traces/*.*",
 )
+# It is shown before anything is unpacked, so the notebook contains it.
+PICTURE = "docs/network.svg"
 # The cell that finds the project, by its id.
 SETUP = "setup"
 # For Colab, JupyterLab and Kaggle, in this order.
@@ -73,11 +72,15 @@ def first_source() -> str:
 def notebook() -> str:
     """The notebook's file."""
     content = json.loads(NOTEBOOK.read_text())
+    picture = base64.b64encode((PROJECT / PICTURE).read_bytes()).decode()
     for cell in content["cells"]:
         if cell["cell_type"] == "code":
             cell.update(execution_count=None, outputs=[])
         cell["source"] = [
-            line.replace("](../", f"]({first_cell.FOLDER}/") for line in cell["source"]
+            line.replace(f"](../{PICTURE})", f"](data:image/svg+xml;base64,{picture})").replace(
+                "](../", f"]({first_cell.FOLDER}/"
+            )
+            for line in cell["source"]
         ]
     (setup,) = (cell for cell in content["cells"] if cell["id"] == SETUP)
     setup.update(metadata=HIDDEN, source=first_source().splitlines(keepends=True))

@@ -1,7 +1,7 @@
 """The first cell of the notebook that is one file: it unpacks the project and installs packages.
 
 `experiment.packaging.colab` copies this file into the cell, with the archive below. It imports only
-the standard library, and runs on a Python that is too old far enough to say so.
+the standard library, and on a Python that is too old it runs up to the message about that.
 """
 
 import base64
@@ -17,7 +17,6 @@ from pathlib import Path
 FOLDER = "decoupled_rnn"
 # The packages that the notebook imports, and their names for pip.
 NEEDED = {
-    "absl": "absl-py",
     "filelock": "filelock",
     "ipywidgets": "ipywidgets",
     "matplotlib": "matplotlib",
@@ -81,9 +80,9 @@ def install(locked: str) -> None:
 
     # A build such as tensorflow-cpu goes by another name.
     versions = (each.version for each in metadata.distributions(name="tensorflow"))
-    found = next(versions, "another build")
-    if found != locked:
-        print(f"TensorFlow is {found} here, not {locked}: the last digits may differ.")
+    installed = next(versions, "another build")
+    if installed != locked:
+        print(f"TensorFlow is {installed} here, not {locked}: the last digits may differ.")
 
 
 def start(archive: str, digest: str, locked: str) -> Path:

@@ -1,4 +1,4 @@
-"""`python -m experiment.report PRODUCT` makes one part of what is published."""
+"""`python -m experiment.report PRODUCT` makes one part of the published results."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ PRODUCTS = {
     "claims": "results/claims.md, the post's claims judged",
     "speed": "tables and pictures of results/bench.json",
     "page": "results/report.html",
-    "readme": "the tables within README.md, docs/ and the notebooks",
+    "readme": "the tables within README.md, docs/, tests/README.md and the notebooks",
     "logs": "traces/*.log",
 }
 

@@ -1,4 +1,4 @@
-"""The parts of README.md, docs/ and the notebooks that are copies of other files.
+"""The parts of README.md, docs/, tests/README.md and the notebooks that are copies of other files.
 
 Between `<!-- FILE -->` and `<!-- end -->` stands a copy of FILE. Between `<!-- badge -->` and
 `<!-- end -->` stands a link that opens the notebook in Colab if pyproject.toml has an address of
@@ -13,7 +13,11 @@ from pathlib import Path
 from experiment.settings import PROJECT
 from experiment.storage.result_errors import reading
 
-PAGES = (PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md")))
+PAGES = (
+    PROJECT / "README.md",
+    *sorted((PROJECT / "docs").glob("*.md")),
+    PROJECT / "tests" / "README.md",
+)
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 NOTEBOOK = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
 COLAB = "https://colab.research.google.com"

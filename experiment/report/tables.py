@@ -1,4 +1,4 @@
-"""Tables of all experiments, and of what each fault costs.
+"""Tables of all experiments, and of the cost of each fault.
 
 results/README.md is the whole; table.md, fault-costs.md, finding.md, learning.md and limit.md are
 parts of other pages.

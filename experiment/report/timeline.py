@@ -31,7 +31,7 @@ class Ran(NamedTuple):
     Attributes:
         way: the way to train.
         box: the box of the step that it belongs to.
-        kind: "forward", "gradient", or "update": an outer product or what is made of it.
+        kind: "forward", "gradient", or "update": an outer product or an operation on it.
         operation: its name.
         start_ms, end_ms: since the step began.
         changes: the weight that it changes, or "".
@@ -49,7 +49,7 @@ class Ran(NamedTuple):
 
 
 def measure() -> tuple[str, list[Ran]]:
-    """The table of dependencies in Markdown, and when each operation of a step ran."""
+    """The table of dependencies in Markdown, and the times of each operation of a step."""
     from experiment.evaluation import dependencies  # imports TensorFlow, which `draw` does not need
 
     lines, rows = [], []

@@ -1,1 +1,1 @@
-"""Nothing is lost: the folder of a run, checkpoints, signals."""
+"""The folder of a run, its checkpoints, and signals: an interrupted run loses nothing."""

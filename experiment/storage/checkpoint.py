@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was cut off goes on from the newest intact one.
+"""Checkpoints: an interrupted run goes on from the newest intact one.
 
     <run folder>/checkpoint/epoch-<n>/
         variables.index, variables.data-00000-of-00001    by tf.train.Saver

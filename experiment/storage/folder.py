@@ -142,7 +142,7 @@ def _put_in_place(new: Path, target: Path, old: Path, keep: Sequence[str]) -> No
     else:
         target.rename(old)
         new.rename(target)
-    # First the new name, then the removal: a power cut could undo the one and keep the other.
+    # The new name is flushed before the removal: otherwise a power cut could keep only the removal.
     flush_entry(target.parent)
     shutil.rmtree(old, ignore_errors=True)
 

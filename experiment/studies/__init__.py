@@ -1,1 +1,1 @@
-"""Many runs: what a study is, who runs it, what it shows."""
+"""Many runs: the definition of a study, its workers, its tables and pictures."""

@@ -98,7 +98,7 @@ def _set_up(client: distributed.Client, plugin: "Plugin") -> None:
         client.register_plugin(plugin, name=plugin.name)
     except (OSError, ImportError, AttributeError) as error:  # It died, or lacks this project.
         raise UserError(
-            f"a worker cannot be set up ({error}): see docs/studies.md, {GOES_ON}"
+            f"a worker cannot be set up ({error}): see docs/using.md, {GOES_ON}"
         ) from None
     except ValueError as error:
         raise _lost(error) from None
@@ -160,7 +160,7 @@ def _client(scheduler: str | None, *, dashboard: bool) -> Iterator[distributed.C
             # A ValueError: an impossible host name, or a connection that is cut off.
             place = f"--scheduler={scheduler}" if scheduler else "this machine"
             raise UserError(
-                f"{place} does not take part ({error}): see docs/studies.md, {GOES_ON}"
+                f"{place} does not take part ({error}): see docs/using.md, {GOES_ON}"
             ) from None
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

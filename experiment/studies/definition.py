@@ -129,7 +129,7 @@ def _grid(name: str, axes: dict[str, list[Any]]) -> dict[str, list[str]]:
 
 
 def read(path: Path) -> Study:
-    """Reads a study. Raises a UserError if the file is missing, or not a study."""
+    """Reads a study. Raises a UserError if the file is missing or is not a study."""
     try:
         # Numbers stay text: they are parts of names.
         content = tomllib.loads(path.read_text("utf-8"), parse_float=str)

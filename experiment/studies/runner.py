@@ -52,17 +52,17 @@ def run(
     with locked(folder):
         try:
             make(folder)
-            done = completed_runs(store.read(folder, whole=False), jobs, data.sha_256)
+            completed = completed_runs(store.read(folder, whole=False), jobs, data.sha_256)
 
             def in_order() -> list[dict[str, Any]]:
-                return [done[_key(job)] for job in jobs if _key(job) in done]
+                return [completed[_key(job)] for job in jobs if _key(job) in completed]
 
-            todo = [job for job in jobs if _key(job) not in done]
+            todo = [job for job in jobs if _key(job) not in completed]
             # Drops runs that the study no longer asks for, and a line that was cut off.
             store.write(folder, in_order())
             with (
                 (folder / store.FILE).open("a") as file,
-                tqdm(total=len(jobs), initial=len(done), unit="run", desc=study.name) as bar,
+                tqdm(total=len(jobs), initial=len(completed), unit="run", desc=study.name) as bar,
                 contextlib.closing(on_workers(todo, data, scheduler, dashboard=dashboard)) as ended,
             ):
                 for job, measured in ended:
@@ -74,13 +74,13 @@ def run(
                     if "not_finite" in measured:
                         run_of = f"{job.experiment}, --seed={job.settings.seed}"
                         tqdm.write(f"{run_of}: {measured['not_finite']}", sys.stderr)
-                    done[_key(job)] = {"experiment": job.experiment, **measured}
-                    file.write(store.line(done[_key(job)]))
+                    completed[_key(job)] = {"experiment": job.experiment, **measured}
+                    file.write(store.line(completed[_key(job)]))
                     file.flush()
                     os.fsync(file.fileno())  # A power cut does not undo it.
                     bar.update()
-                    # The import takes a second, for Matplotlib, while the workers work. A signal
-                    # waits: an exception may be lost within an import.
+                    # The import of Matplotlib takes a second, during which the workers go on. A
+                    # signal waits: an exception may be lost within an import.
                     signal.pthread_sigmask(signal.SIG_BLOCK, NUMBERS)
                     importlib.import_module("experiment.studies.summary")
                     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
@@ -100,16 +100,16 @@ def _key(job: Job) -> tuple[str, str]:
 def completed_runs(
     runs: Sequence[dict[str, Any]], jobs: Sequence[Job], data_sha_256: dict[str, str]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """The runs that the jobs ask for, on these data, by `_key`.
+    """The completed runs among the jobs, on these data, by `_key`.
 
-    A setting that is newer than a run is taken to have been the present default.
+    A run that is older than a setting counts as one at that setting's default.
     """
     wanted = {_key(job) for job in jobs}
     defaults = Settings().numeric()
-    done = {}
+    completed = {}
     for measured in runs:
         settings = {name: measured.get(name, value) for name, value in defaults.items()}
         key = str(measured.get("experiment")), json.dumps(settings)
         if key in wanted and measured.get("data_sha_256") == data_sha_256:
-            done[key] = measured
-    return done
+            completed[key] = measured
+    return completed

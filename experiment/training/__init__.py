@@ -1,1 +1,1 @@
-"""One run: data, graph, Session, what TensorBoard sees of it, start-up."""
+"""One run: data, graph, Session, start-up."""

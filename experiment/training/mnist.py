@@ -142,13 +142,13 @@ def load(folder: Path, *, allow_other: bool = False) -> Data:
 
 
 def split(data: Data, settings: Settings) -> Split:
-    """Selects two sets of digits, one after the other, shuffles them, and cuts off the parts.
+    """Selects two sets of digits, one after the other, shuffles them, and splits them.
 
     The first `test_images` of the shuffled images are for testing, the next `train_images` for
     training, and the rest is held out. Source: docs/experiment.md §1.
 
     Raises:
-        UserError: there are fewer images than asked for, or none of a digit.
+        UserError: there are fewer images than `settings` needs, or none of a digit.
     """
     for digit in "".join(settings.digits):
         if int(digit) not in data.labels:

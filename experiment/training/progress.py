@@ -12,7 +12,7 @@ class Progress:
     """A bar on a terminal, a line every ten epochs elsewhere."""
 
     def __init__(self, epochs: int, done: int = 0) -> None:
-        """Begins, with `done` of the epochs done."""
+        """Begins after `done` epochs."""
         self._epochs = epochs
         self._bar = tqdm(
             total=epochs, initial=done, unit="epoch", disable=not sys.stderr.isatty(), leave=False

@@ -1,4 +1,4 @@
-"""The Session: trains the graph and lets it predict."""
+"""The Session: trains the graph and predicts with it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from experiment.training.mnist import Images, Split
 from experiment.training.outcome import START, History, Outcome, State, check_finite
 from graph.weights import Weights, draw
 
-# Images that are predicted at a time: more take more memory, and hardly less time.
+# Images that are predicted at a time: a larger number takes more memory, and hardly less time.
 AT_A_TIME = 1000
 
 
@@ -86,7 +86,7 @@ def run(
             )
             observe(history, running)
         weights = running.weights()
-    # With one thread, whatever training had: two may add up the products in another order.
+    # Always with one thread: two may add up the products in another order.
     with open_session(graph) as session:
         load(session, graph.weights, weights)
         test = predict(session, graph, split.test)
@@ -129,7 +129,7 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
 
 
 def load(session: tf.Session, variables: Weights, values: Mapping[str, npt.ArrayLike]) -> None:
-    """Gives the variables values, by their names."""
+    """Assigns values to the variables, by their names."""
     pairs = [(variable, values[name]) for name, variable in variables._asdict().items()]
     session.run([v.initializer for v, _ in pairs], {v.initial_value: value for v, value in pairs})
 
@@ -156,8 +156,8 @@ class Epoch(NamedTuple):
 
     Attributes:
         cost: the sum over the training images.
-        quality: `QUALITY`, or empty without `--diagnostics`. Six significant digits, because the
-            last ones depend on the processor.
+        quality: `QUALITY`, or empty without `--diagnostics`. Six significant digits: further ones
+            depend on the processor.
         rounds: the most that a block took, or 0 unless the engine is `parallel`.
     """
 

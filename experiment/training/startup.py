@@ -10,10 +10,10 @@ def fix_rounding() -> None:
     """Makes the same flags give the same bytes. To be called before NumPy is imported."""
     # NumPy's threads would add in another order.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    # TensorFlow without oneDNN rounds alike in every loop, and more as TensorFlow 1.5 did.
+    # Without oneDNN, TensorFlow rounds alike in every loop, and nearer to TensorFlow 1.5.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    # Each Session gets the threads that it asks for. By default the first user of threads decides
-    # for the whole process, and that may be the compiler.
+    # Each Session gets its own number of threads. By default the first user of threads, which may
+    # be the compiler, sets the number for the whole process.
     os.environ["TF_OVERRIDE_GLOBAL_THREADPOOL"] = "1"
 
 

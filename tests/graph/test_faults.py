@@ -48,7 +48,7 @@ def images():
 
 
 def answers(images, wiring):
-    """What the network says of the last of a row of images."""
+    """The prediction for the last of a row of images."""
     run = Run(wiring=wiring)
     return [run.predict(x) for x in images][-1]
 

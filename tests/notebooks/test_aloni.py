@@ -47,7 +47,7 @@ def sigma(z):
 
 
 def initial_values():
-    """What lies beyond two deviations is replaced by the next of the stream until nothing does."""
+    """Values beyond two deviations are replaced by the next of the stream until none is left."""
     random = np.random.RandomState(678)
     for shape in ((784, 30), (1, 30), (30, 10), (1, 10)):
         values = random.standard_normal(np.prod(shape))
@@ -90,7 +90,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def executed():
-    """The notebook after a few steps, and what it found."""
+    """The notebook after a few steps, and the output of the last cell."""
     notebook = run_notebook.executed(PATH, f"STEPS = {STEPS}", LAST_CELL)
     return notebook, json.loads(printed(notebook, "last"))
 

@@ -84,11 +84,11 @@ def test_the_file_alone_runs_from_the_top(executed, recorded):
 
 def test_its_modules_are_those_that_were_unpacked(executed):
     folder, _, _, found = executed
-    rooms = ("experiment", "graph", "flags")
+    rooms = ("experiment", "graph")
     ours = {
         name: Path(file) for name, file in found["files"].items() if name.split(".")[0] in rooms
     }
-    assert {"flags", "graph.network", "experiment.training.mnist"} <= ours.keys()
+    assert {"graph.network", "experiment.training.mnist"} <= ours.keys()
     assert all(file.is_relative_to(folder / "decoupled_rnn") for file in ours.values())
 
 
@@ -113,7 +113,7 @@ def test_it_installs_what_it_imports_and_no_more(executed):
     sources += [without_magic(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
     names = {name for each in sources for name in imported(each)} - sys.stdlib_module_names
     # IPython is what runs it; cycler comes with Matplotlib, which cannot do without.
-    others = names - {"experiment", "graph", "numpy_version", "flags", "IPython", "cycler"}
+    others = names - {"experiment", "graph", "numpy_version", "IPython", "cycler"}
     assert others == first_cell.NEEDED.keys()
 
 

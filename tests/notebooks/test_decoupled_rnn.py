@@ -3,6 +3,8 @@
 And what holds of every notebook.
 """
 
+import ast
+import inspect
 import json
 
 import numpy as np
@@ -12,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 from experiment.report.readme import NOTEBOOKS
 from experiment.settings import PROJECT, Settings
 from experiment.training import mnist
+from graph import backprop, network
 from graph.weights import portable_draw
 from tests import run_notebook
 from tests.reference import numpy_steps
@@ -20,7 +23,7 @@ from tests.run_notebook import printed, read
 pytestmark = pytest.mark.slow
 PATH = PROJECT / "notebooks" / "decoupled_rnn.ipynb"
 EPOCHS = 2
-# What the controls do, with what they draw noted instead.
+# The controls, with a list of what they draw.
 LAST_CELL = """
 import json
 
@@ -33,9 +36,7 @@ one.value = 3
 button.click()
 print(json.dumps({
     "costs": {" ".join(key): run.costs for key, run in runs.items()},
-    "shares": {" ".join(key): share(run) for key, run in runs.items()},
-    "quality": runs["published", "manual"].quality,
-    "learning": {name: run.quality for name, run in learning.items()},
+    "shares": {" ".join(key): list(run.shares().values()) for key, run in runs.items()},
     "derivative_error": derivative_error,
     "controls": [[run.settings.numeric(), run.costs] for run in shown],
 }))
@@ -47,26 +48,25 @@ each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path
 
 @pytest.fixture(scope="module")
 def executed():
-    """The notebook after a run with few epochs, and what it found."""
+    """The notebook after a run with few epochs, and the output of the last cell."""
     notebook = run_notebook.executed(PATH, f"EPOCHS = {EPOCHS}", LAST_CELL)
     return notebook, json.loads(printed(notebook, "last"))
 
 
 @pytest.fixture(scope="module")
 def manual_by_numpy(split):
-    """The weights before and after the post's first epochs in manual mode."""
+    """The weights after the post's first epochs in manual mode."""
     settings = Settings()
     draw = portable_draw(settings.seed)._asdict()
     w = {name: value.astype(np.float64) for name, value in draw.items()}
-    before = {name: value.copy() for name, value in w.items()}
     for _ in range(EPOCHS):
         for x, y in zip(*split.train, strict=True):
             numpy_steps.step(settings, x, y, w)
-    return before, w
+    return w
 
 
 def test_it_follows_the_recorded_runs(executed, recorded):
-    _, found = executed
+    notebook, found = executed
     for mode, run in recorded.items():
         expected = run["cost_per_epoch"][:EPOCHS]
         np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
@@ -74,46 +74,77 @@ def test_it_follows_the_recorded_runs(executed, recorded):
         found["costs"]["ordered manual"], found["costs"]["connected manual"], rtol=1e-5
     )
     assert found["derivative_error"] < 1e-12
+    rows = [line.split() for line in printed(notebook, "run-both").splitlines()[1:]]
+    assert [row[0] for row in rows] == ["manual", "auto"]
+    for mode, first, first_recorded, last, last_recorded, *_, correct, of, total in rows:
+        run = recorded[mode]
+        costs = found["costs"][f"published {mode}"]
+        assert [first, last] == [f"{costs[i]:.3f}" for i in (0, -1)]
+        expected = run["cost_per_epoch"][:EPOCHS]
+        assert [first_recorded, last_recorded] == [f"{expected[i]:.3f}" for i in (0, -1)]
+        right = np.sum(np.rint(run["test_predictions"]) == run["test_labels"])
+        assert [correct, of, total] == [str(right), "of", "20"]
 
 
 def test_the_answers_and_labels_are_those_of_numpy(executed, manual_by_numpy, split):
     notebook, found = executed
-    _, w = manual_by_numpy
-    w = {name: value.copy() for name, value in w.items()}
+    w = {name: value.copy() for name, value in manual_by_numpy.items()}
     images = np.concatenate([split.test.x, split.held_out.x])
-    said = np.rint(numpy_steps.predict(Settings(), images, w))
+    answers = np.rint(numpy_steps.predict(Settings(), images, w))
     labels = np.concatenate([split.test.y, split.held_out.y])
     total = len(split.test.y)
-    own, before = found["shares"]["published manual"]
+    shares = found["shares"]["published manual"]
     # One image may be rounded to the other side.
     one = pytest.approx(0, abs=1.5 / len(split.held_out.y))
-    assert own - np.mean(said[total:] == labels[total:]) == one
-    assert before - np.mean(said[total:] == labels[total - 1 : -1]) == one
-    lines = printed(notebook, "shifted").splitlines()
-    assert lines[0] == (
-        f"manual: {own:.1%} match the image's own label, {before:.1%} that of the image before"
-    )
+    for offset, share in zip(range(-3, 4), shares, strict=True):
+        there = labels[total + offset :][: len(split.held_out.y)]
+        assert share - np.mean(answers[total : total + len(there)] == there) == one, offset
     rows = [line.split() for line in printed(notebook, "compare").splitlines()[1:]]
     assert {" ".join(row[:2]): row[-2:] for row in rows} == {
-        name: [f"{share:.1%}" for share in shares] for name, shares in found["shares"].items()
+        name: [f"{shares[i]:.1%}" for i in (3, 2)] for name, shares in found["shares"].items()
     }
 
 
-def test_the_cosines_are_those_of_numpy(executed, manual_by_numpy, split):
-    _, found = executed
-    assert len(found["quality"]) == EPOCHS + 1
-    for w, quality in zip(manual_by_numpy, found["quality"][::EPOCHS], strict=True):
-        expected = numpy_steps.quality(Settings(), *split.train, w)
-        assert quality == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    learned = found["learning"]
-    assert learned["synthetic gradient"][0] == [0, 0, 1, 1, 0, 0]
-    assert min(learned["synthetic gradient"][1][:2]) > 0.1
-    assert learned["true gradient"] == []
+def body(function):
+    """The code of a function without signature and docstring: its lines, without indentation."""
+    source = inspect.getsource(function).splitlines()
+    (tree,) = ast.parse("\n".join(source)).body
+    return [line.strip() for line in source[tree.body[0].end_lineno :] if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("function", "cells"),
+    [
+        (network.published, "show-published-"),
+        (backprop.published_manual, "show-manual-"),
+        (backprop.auto, "show-auto-"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_it_shows_every_line_of_the_function_once(function, cells):
+    shown = []
+    for cell in read(PATH).cells:
+        if cell.id.startswith(cells):
+            (output,) = cell.outputs
+            title, fence, *lines, end = output.data["text/markdown"].splitlines()
+            assert (fence, end) == ("```python", "```")
+            assert title.startswith(f"`{function.__name__}` in ")
+            shown += [line.strip() for line in lines if line.strip()]
+    assert shown == body(function)
+
+
+def test_a_line_that_is_gone_is_an_error():
+    notebook = read(PATH)
+    needed = ("setup", "quiet", "imports", "derivatives", "show-auto-1")
+    notebook.cells = [cell for cell in notebook.cells if cell.id in needed]
+    notebook.cells[-1].source = notebook.cells[-1].source.replace("with tf.control", "is gone")
+    with pytest.raises(CellExecutionError, match="auto has no line 'is gone'"):
+        run_notebook.execute(notebook, PATH.parent)
 
 
 def test_the_controls_train(executed):
     _, found = executed
-    # Of two clicks one: the other asked to tell threes from threes.
+    # The second click is refused: threes against threes.
     ((settings, costs),) = found["controls"]
     expected = Settings(
         mode="auto", wiring="connected", digits=("3", "8"), epochs=1, lr_auto=0.01
@@ -141,7 +172,7 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert {output.output_type for output in outputs} == {"stream", "display_data"}
     assert {output.name for output in outputs if output.output_type == "stream"} == {"stdout"}
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 7
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 6
     labels = np.concatenate([split.test.y, split.held_out.y])
     rows = [line.split() for line in printed(notebook, "compare").splitlines()]
     shown = {row[1]: row[2:] for row in rows if row[0] == "published"}
@@ -152,35 +183,6 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
         assert shown[mode][:3] == [str(right), "of", "20"]
         percent = [float(share.rstrip("%")) for share in shown[mode][3:]]
         assert percent == pytest.approx([100 * own, 100 * before], abs=0.15)
-
-
-@pytest.mark.parametrize("name", ["timeline", "failures"])
-def test_the_tables_that_it_shows_are_those_in_results(name):
-    (cell,) = (cell for cell in read(PATH).cells if cell.id == name)
-    shown = [
-        output.data["text/markdown"] for output in cell.outputs if "text/markdown" in output.data
-    ]
-    assert shown == [(PROJECT / "results" / f"{name}.md").read_text()]
-
-
-def rows_of(study):
-    """The first table of a study: cells, by the experiment."""
-    table = (PROJECT / "results" / "studies" / study / "table.md").read_text().split("\n\n")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    return {name: cells for name, *cells in rows}
-
-
-def test_what_it_shows_of_the_studies_is_in_their_tables():
-    shown = dict(line.split()[:2] for line in printed(read(PATH), "studies").splitlines())
-    expected = {**rows_of("synthetic"), **rows_of("combinations")}
-    assert shown == {name: cells[0].split()[0] for name, cells in expected.items()}
-    guesses = rows_of("guesses")
-    pairs = [line.split()[-2:] for line in printed(read(PATH), "guesses").splitlines()[1:]]
-    for learns, pair in zip(("alone", "readout", "all"), pairs, strict=True):
-        last = [
-            guesses[name][-1].split(" → ")[1].split(",")[0] for name in (learns, f"label-{learns}")
-        ]
-        assert pair == last
 
 
 @each_notebook

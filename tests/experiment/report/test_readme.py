@@ -1,4 +1,4 @@
-"""README, docs/ and the notebooks are up to date, and their links lead somewhere."""
+"""README, docs/, tests/README.md and the notebooks are up to date; their links lead somewhere."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ TEXTS = [PROJECT / name for name in TRACKED if name.endswith((".py", ".md", ".j2
 WITH_LINKS = [*PAGES, PROJECT / "CONTRIBUTING.md", PROJECT / "results" / "README.md"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_pages_show_the_committed_results(page):
     text = page.read_text()
     assert filled(text, repository()) == text
@@ -39,7 +39,7 @@ def anchors(path):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_LINKS, ids=lambda page: str(page.relative_to(PROJECT)))
 def test_links_lead_somewhere(page):
     text = page.read_text()
     targets = re.findall(r"\]\(([^)]+)\)|^\[[^\]]+\]: (.*)$", text, re.MULTILINE)
