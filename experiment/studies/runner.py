@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import json
 import math
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -75,9 +74,7 @@ def run(
                         run_of = f"{job.experiment}, --seed={job.settings.seed}"
                         tqdm.write(f"{run_of}: {measured['not_finite']}", sys.stderr)
                     done[_key(job)] = {"experiment": job.experiment, **measured}
-                    file.write(store.line(done[_key(job)]))
-                    file.flush()
-                    os.fsync(file.fileno())  # A power cut does not undo it.
+                    store.append(file, done[_key(job)])
                     bar.update()
                     # The import takes a second, for Matplotlib, while the workers work. A signal
                     # waits: an exception may be lost within an import.
