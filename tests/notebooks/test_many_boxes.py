@@ -2,12 +2,14 @@
 
 import json
 
-import kernel
 import pytest
-from conftest import PROJECT
-from kernel import printed, read
 
-from experiment.studies import many_boxes, many_boxes_summary
+from experiment.settings import PROJECT, RESULTS
+from experiment.studies.many_boxes import plan, summary
+from tests import run_notebook
+from tests.run_notebook import printed, read
+
+pytestmark = pytest.mark.slow
 
 PATH = PROJECT / "notebooks" / "many_boxes.ipynb"
 LAST_CELL = """
@@ -32,10 +34,10 @@ T = 28, back-propagation through time: 58 products in a row
 
 
 def test_it_runs_from_the_top():
-    notebook = kernel.executed(PATH, "EPOCHS, SEED = 1, 0", LAST_CELL, timeout=1200)
+    notebook = run_notebook.executed(PATH, "EPOCHS, SEED = 1, 0", LAST_CELL, timeout=1200)
     found = json.loads(printed(notebook, "last"))
     assert max(found["differences"].values()) < 1e-5
-    assert found["epochs"] == dict.fromkeys(many_boxes.RULES, 1)
+    assert found["epochs"] == dict.fromkeys(plan.RULES, 1)
     assert found["cosines"] == [1, 27]
     assert not found["dask"]  # Colab has none.
     assert printed(notebook, "count") == FIRST_CHANGES
@@ -51,18 +53,18 @@ def test_what_is_committed_was_run_from_the_top():
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 4
     assert printed(notebook, "count") == FIRST_CHANGES
     (cell,) = (cell for cell in cells if cell.id == "counting")
-    table = (PROJECT / "results" / "many-boxes" / "counting.md").read_text()
+    table = (RESULTS / "many-boxes" / "counting.md").read_text()
     assert cell.outputs[0].data["text/markdown"] == table
 
 
 def test_its_live_runs_are_those_of_the_study():
     """With the same seed the numbers are the same, but for an image or two."""
-    study = many_boxes.read(PROJECT / "results" / "many-boxes")
+    study = plan.read(RESULTS / "many-boxes")
     lines = printed(read(PATH), "train").splitlines()
-    assert len(lines) == len(many_boxes.RULES)
-    for rule, line in zip(many_boxes.RULES, lines, strict=True):
-        cell = many_boxes_summary.cell_of("strips", 28, 1, rule)
-        (run,) = many_boxes.runs_of(cell, many_boxes.chosen(cell, study), [0], "held_out")
+    assert len(lines) == len(plan.RULES)
+    for rule, line in zip(plan.RULES, lines, strict=True):
+        cell = summary.cell_of("strips", 28, 1, rule)
+        (run,) = plan.runs_of(cell, plan.chosen(cell, study), [0], "held_out")
         name, accuracy = line.split()[:2]
         assert name == rule
         expected = 100 * study[run]["correct"] / study[run]["total"]

@@ -1,5 +1,6 @@
 """The tables, the figures and the README of the study of many time boxes."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,7 @@ COLORS = dict(zip(RULES, (DARK_GREY, CYCLE[0], GREY, *CYCLE[1:5]), strict=True))
 # cdni is compared with these, at the same T.
 OTHERS = ("bptt", "truncated", "dni", "readout")
 EPOCHS_SHOWN = (1, 2, 5, 10, 20)
+BOXES = range(1, 28)  # of 28; the last box has the true gradient
 # The panels of the figure: task and K, title, width.
 PANELS = {
     ("strips", 1): ("strips, K = 1: a strip of the image to each box", 4),
@@ -98,6 +100,73 @@ def differences(accuracy: Accuracies) -> str:
 
     rows = [(row[0], *map(str, row[1:]), *(text(row, other) for other in OTHERS)) for row in ROWS]
     return markdown(("task", "T", "K", *(f"cdni − {other}" for other in OTHERS)), rows)
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines."""
+    return textwrap.fill(text, 120) + "\n"
+
+
+def finding(accuracy: Accuracies) -> str:
+    """The result in a paragraph: cdni at the longest strips and at a delay of 9 boxes."""
+
+    def text(values: npt.NDArray[np.float64], form: str, unit: str) -> str:
+        mean, _, low, high = spread(100 * values)
+        ci = f"95 % CI {low:{form}} to {high:{form}}, {len(values)} seeds"
+        return f"{mean:{form}}{unit} ({ci})"
+
+    def sentences(task: str, time_boxes: int) -> str:
+        values = {rule: accuracy[cell_of(task, time_boxes, 1, rule)] for rule in RULES}
+        share = {rule: text(each, ".1f", " %") for rule, each in values.items()}
+        bptt, truncated = (
+            text(values["cdni"] - values[rule], "+.1f", " points") for rule in ("bptt", "truncated")
+        )
+        return (
+            f"synthetic gradients whose modules see the label classify {share['cdni']} of the "
+            f"held-out images correctly, back-propagation through time {share['bptt']}, and "
+            f"back-propagation that is truncated to one box {share['truncated']}. They differ from "
+            f"back-propagation through time by {bptt}, and from the truncated one by {truncated}. "
+            f"Without the label they reach {share['dni']}."
+        )
+
+    strips = wrapped(
+        f"With 28 time boxes and a strip of the image to each, {sentences('strips', 28)}"
+    )
+    delay = wrapped(
+        f"With the image in box 1 and 8 boxes after it that see nothing, {sentences('delay', 9)}"
+    )
+    return f"{strips}\n{delay}"
+
+
+def reach(measured: Measured) -> str:
+    """The cosines of cdni and dni in the last epoch, in a sentence."""
+
+    def text(rule: str) -> str:
+        means = np.nanmean(cosines(measured, Cell("strips", 28, 1, rule))[:, -1], 0)
+        places = ", ".join(f"{means[box - 1]:.2f} in box {box}" for box in (27, 14, 1))
+        return f"{places} for `{rule}`"
+
+    return wrapped(
+        f"In epoch {EPOCHS_SHOWN[-1]} the mean cosine over {len(SEEDS)} seeds, at K = 1, is "
+        f"{text('cdni')}, and {text('dni')}."
+    )
+
+
+def method(measured: Measured) -> str:
+    """How the rates were chosen, and how long the study took."""
+    hours = sum(run["cpu_seconds"] for run in measured.values()) / 3600
+    ranges = ", ".join(f"`{name}` {low:g} to {high:g}" for name, (low, high) in RANGES.items())
+    tries, seeds = WIDE_TRIES + NARROW_TRIES - 1, ", ".join(map(str, TUNING_SEEDS))
+    return wrapped(
+        f"Each of the {len(CELLS)} cells, a rule at one T and one K, is tuned by {tries} tries on "
+        f"1,000 test images: {WIDE_TRIES} with seed {TUNING_SEEDS[0]}, log-uniform over {ranges} (a "
+        "Latin hypercube, the same for every cell); then the best of them and "
+        f"{NARROW_TRIES - 1} others within a factor of {NARROW} of it, with seeds {seeds}. The best "
+        f"mean of these {NARROW_TRIES} is measured with seeds {SEEDS[0]} to {SEEDS[-1]} on 7,000 "
+        "held-out images. Each seed has its own split of the images and its own initial values. "
+        f"The {len(measured):,} runs took {hours:.1f} hours of processor time, "
+        f"{hours / CORES:.1f} hours on {CORES} cores."
+    )
 
 
 def rates(measured: Measured) -> str:
@@ -162,100 +231,105 @@ def cosines(measured: Measured, cell: Cell) -> npt.NDArray[np.float64]:
     return np.array([measured[run]["cosines"] for run in runs], float)
 
 
-def draw_cosines(figure: Figure, measured: Measured) -> None:
-    """The cosines at T = 28, box by box: of cdni along the epochs, of all rules in the last one."""
-    left, right = figure.subplots(1, 2, sharey=True)
-    boxes = range(1, 28)
-    of_cdni = cosines(measured, Cell("strips", 28, 1, "cdni"))
+def draw_cosines_of_cdni(axes: Axes, measured: Measured) -> None:
+    """The cosines of cdni at T = 28, box by box, in some epochs."""
+    values = cosines(measured, Cell("strips", 28, 1, "cdni"))
     for n, epoch in enumerate(EPOCHS_SHOWN, 1):
-        values = of_cdni[:, epoch - 1]
-        alpha = n / len(EPOCHS_SHOWN)
-        left.plot(boxes, np.nanmean(values, 0), color=BLUE, alpha=alpha, label=f"epoch {epoch}")
-    left.plot(boxes, of_cdni[:, -1].T, color=BLUE, linewidth=0.4, alpha=0.5)
-    left.legend(handles=left.lines[: len(EPOCHS_SHOWN)])
-    left.set(title="synthetic, with the label, K = 1", ylabel="cosine with the true gradient")
+        alpha, mean = n / len(EPOCHS_SHOWN), np.nanmean(values[:, epoch - 1], 0)
+        axes.plot(BOXES, mean, color=BLUE, alpha=alpha, label=f"epoch {epoch}")
+    axes.plot(BOXES, values[:, -1].T, color=BLUE, linewidth=0.4, alpha=0.5)
+    axes.legend(handles=axes.lines[: len(EPOCHS_SHOWN)])
+    _finish(axes, f"{RULES['cdni'].title}, K = 1")
+
+
+def draw_cosines_of_rules(axes: Axes, measured: Measured) -> None:
+    """The cosines of every rule at T = 28, box by box, in the last epoch."""
     for window, style in ((1, "-"), (4, "--")):
         for rule in RULES:
             if RULES[rule].module_input:
                 values = cosines(measured, Cell("strips", 28, window, rule))[:, -1]
                 label = f"{RULES[rule].title}, K = {window}"
-                mean = np.nanmean(values, 0)
-                right.plot(boxes, mean, style, color=COLORS[rule], label=label)
-    right.set(title=f"epoch {EPOCHS_SHOWN[-1]}")
-    right.legend(fontsize="small")
-    for axes in (left, right):
-        axes.axhline(0, color=GREY, zorder=0)
-        axes.set_xlabel("time box (the last, 28, has the true gradient)")
+                axes.plot(BOXES, np.nanmean(values, 0), style, color=COLORS[rule], label=label)
+    axes.legend(fontsize="small")
+    _finish(axes, f"every rule, epoch {EPOCHS_SHOWN[-1]}")
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.axhline(0, color=GREY, zorder=0)
+    axes.set(title=title, xlabel="time box", ylabel="cosine with the true gradient", ylim=(-1, 1))
+
+
+def draw_cosines(figure: Figure, measured: Measured) -> None:
+    """Both, side by side."""
+    left, right = figure.subplots(1, 2)
+    draw_cosines_of_cdni(left, measured)
+    draw_cosines_of_rules(right, measured)
 
 
 def write(measured: Measured, folder: Path) -> None:
-    """Writes table.md, counting.md, README.md, and the pictures accuracy and cosines."""
+    """Writes README.md, the parts of docs/many-boxes.md, and the pictures accuracy and cosines."""
     from experiment.evaluation import windows  # imports TensorFlow, which the drawings do not need
 
-    accuracy, counting = accuracies(measured), windows.table()
-    write_whole(folder / "table.md", f"{table(accuracy)}\n{differences(accuracy)}")
-    write_whole(folder / "counting.md", counting)
-    write_whole(folder / "README.md", readme(measured, accuracy, counting))
+    accuracy = accuracies(measured)
+    parts = {
+        "finding": finding(accuracy),
+        "table": f"{table(accuracy)}\n{differences(accuracy)}",
+        "counting": windows.table(),
+        "reach": reach(measured),
+        "method": method(measured),
+    }
+    for name, text in parts.items():
+        write_whole(folder / f"{name}.md", text)
+    write_whole(folder / "README.md", readme(parts, rates(measured)))
     with drawing(folder / "accuracy", 12, 5) as figure:
         draw_accuracies(figure, accuracy)
     with drawing(folder / "cosines", 11, 4.5) as figure:
         draw_cosines(figure, measured)
 
 
-def readme(measured: Measured, accuracy: Accuracies, counting: str) -> str:
-    """The README: the tables, how the rates were chosen, how long the study took."""
-    hours = sum(run["cpu_seconds"] for run in measured.values()) / 3600
-    ranges = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in RANGES.items())
-    tasks = "; ".join(
-        f"{name}: T = {', '.join(map(str, task.time_boxes))}, H = {task.hidden_units}, "
+def readme(parts: dict[str, str], chosen_rates: str) -> str:
+    """The README, from the texts of `write`."""
+    tasks = "\n".join(
+        f"- {name}: T = {', '.join(map(str, task.time_boxes))}, H = {task.hidden_units}, "
         f"{task.epochs} epochs"
         for name, task in TASKS.items()
     )
     rules = "\n".join(f"- `{name}`: {rule.title}" for name, rule in RULES.items())
-    tries, seeds = WIDE_TRIES + NARROW_TRIES - 1, ", ".join(map(str, TUNING_SEEDS))
     return f"""\
 # The study *many boxes*: {len(CELLS)} cells, {len(SEEDS)} seeds each
 
-Written by `make studies`. Its {len(measured):,} runs took {hours:.1f} hours of processor time,
-{hours / CORES:.1f} hours on {CORES} cores. [docs/many-boxes.md](../../docs/many-boxes.md) defines
-the tasks and the update rules:
+Written by `make studies`. [docs/many-boxes.md](../../docs/many-boxes.md) defines the tasks and the
+update rules:
+
+{tasks}
 
 {rules}
 
-{tasks}. A cell is one rule at one T and one K. Each seed has its own split into 2,000 training
-images, 1,000 test images and 7,000 held-out images, and its own initial values.
-
+{parts["method"]}
 ## Accuracy, % held out
 
-Means over the seeds, with their 95 % intervals by bootstrap ({RESAMPLES:,} resamples of the
-seeds). A run has failed if its accuracy is below {FAILED:.0%}; failed runs are in the means.
+{parts["finding"]}
+The table has means over the seeds, with their 95 % intervals by bootstrap ({RESAMPLES:,} resamples
+of the seeds). A run has failed if its accuracy is below {100 * FAILED:.0f} %; failed runs are in
+the means. The second table has the difference of cdni to other rules, seed by seed, in points.
 
-{table(accuracy)}
-The difference of cdni to other rules, seed by seed, in points:
-
-{differences(accuracy)}
+{parts["table"]}
 ![Accuracy of every rule against the number of time boxes](accuracy.png)
 
 ## Cosine of the synthetic with the true gradients, T = 28
 
 Both gradients of a training image are computed with the weights from before the block of {BLOCK}
 images that it is in. The cosine is pooled over the images of an epoch: Σ⟨g, t⟩ / √(Σ|g|² Σ|t|²).
-Lines are means over the seeds; thin lines are single seeds in the last epoch.
-
+Lines are means over the seeds; thin lines are single seeds in the last epoch. {parts["reach"]}
 ![Cosine box by box](cosines.png)
 
 ## What a step keeps and waits for
 
 Read from the graph of a step:
 
-{counting}
+{parts["counting"]}
 ## Rates
 
-Every cell is tuned by {tries} tries on its test images: {WIDE_TRIES} with seed {TUNING_SEEDS[0]},
-log-uniform over {ranges}
-(a Latin hypercube, the same for every cell); then the best of them and {NARROW_TRIES - 1} others
-within a factor of {NARROW} of it, with seeds {seeds}. The best mean of these {NARROW_TRIES} is
-measured with seeds {SEEDS[0]} to {SEEDS[-1]}. A rate is at an edge if it is the lowest or the
-highest of all tries.
+A rate is at an edge if it is the lowest or the highest of all tries.
 
-{rates(measured)}"""
+{chosen_rates}"""

@@ -198,7 +198,12 @@ def test_what_is_written(measured, tmp_path):
     summary.write(measured, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("accuracy", "cosines") for kind in ("png", "svg")}
-    assert names == {"table.md", "README.md", "counting.md"} | pictures
+    texts = {f"{name}.md" for name in ("README", "finding", "table", "counting", "reach", "method")}
+    assert names == texts | pictures
+    hours = sum(run["cpu_seconds"] for run in measured.values()) / 3600
+    assert f"took {hours:.1f} hours of processor time" in " ".join(
+        (tmp_path / "README.md").read_text().split()
+    )
     found = summary.accuracies(measured)
     values = [
         measured[run]["correct"] / 70
@@ -252,5 +257,5 @@ def test_what_is_published_is_made_of_its_runs(tmp_path):
                            for each in (path, command.FOLDER / path.name))  # fmt: skip
             assert made == there
     assert {path.name for path in command.FOLDER.iterdir()} == {
-        store.FILE, "counting.md", *(path.name for path in tmp_path.iterdir()),
+        store.FILE, *(path.name for path in tmp_path.iterdir()),
     }  # fmt: skip
