@@ -159,11 +159,11 @@ def method(measured: Measured) -> str:
     tries, seeds = WIDE_TRIES + NARROW_TRIES - 1, ", ".join(map(str, TUNING_SEEDS))
     return wrapped(
         f"Each of the {len(CELLS)} cells, a rule at one T and one K, is tuned by {tries} tries on "
-        f"1,000 test images: {WIDE_TRIES} with seed {TUNING_SEEDS[0]}, log-uniform over {ranges} (a "
-        "Latin hypercube, the same for every cell); then the best of them and "
-        f"{NARROW_TRIES - 1} others within a factor of {NARROW} of it, with seeds {seeds}. The best "
-        f"mean of these {NARROW_TRIES} is measured with seeds {SEEDS[0]} to {SEEDS[-1]} on 7,000 "
-        "held-out images. Each seed has its own split of the images and its own initial values. "
+        f"1,000 test images: {WIDE_TRIES} with seed {TUNING_SEEDS[0]}, log-uniform over {ranges} "
+        "(a Latin hypercube, the same for every cell); then the best of them and "
+        f"{NARROW_TRIES - 1} others within a factor of {NARROW} of it, with seeds {seeds}. The "
+        f"best mean of these {NARROW_TRIES} is measured with seeds {SEEDS[0]} to {SEEDS[-1]} on "
+        "7,000 held-out images. Each seed has its own split of the images and its own initial values. "
         f"The {len(measured):,} runs took {hours:.1f} hours of processor time, "
         f"{hours / CORES:.1f} hours on {CORES} cores."
     )
