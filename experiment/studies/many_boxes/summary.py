@@ -163,8 +163,8 @@ def method(measured: Measured) -> str:
         "(a Latin hypercube, the same for every cell); then the best of them and "
         f"{NARROW_TRIES - 1} others within a factor of {NARROW} of it, with seeds {seeds}. The "
         f"best mean of these {NARROW_TRIES} is measured with seeds {SEEDS[0]} to {SEEDS[-1]} on "
-        "7,000 held-out images. Each seed has its own split of the images and its own initial values. "
-        f"The {len(measured):,} runs took {hours:.1f} hours of processor time, "
+        "7,000 held-out images. Each seed has its own split of the images and its own initial "
+        f"values. The {len(measured):,} runs took {hours:.1f} hours of processor time, "
         f"{hours / CORES:.1f} hours on {CORES} cores."
     )
 
