@@ -7,7 +7,7 @@
 # make bench        measure speed and memory
 # make notebook     open the post's notebook in JupyterLab, the others beside it
 # make tensorboard  show the runs of `reproduce.py --tensorboard` in TensorBoard
-# make colab        pack the notebook into one file, in dist/
+# make colab        pack the notebooks into one file each, in dist/
 # make outputs      run the notebooks and keep their outputs
 # make failures     kill runs and studies, cut the power, damage files (hours; goes on where it was
 #                   stopped; QUICK=1: a minute for each kind)
@@ -56,6 +56,7 @@ results: studies
 
 studies: setup-lab
 	for file in presets/studies/*.toml; do $(BIN)/python reproduce.py --study=$$file || exit; done
+	$(BIN)/python -m experiment.studies.many_boxes
 
 bench: setup-dev $(VENV)/peers/.ready
 	$(BIN)/python -m benchmarks.speed

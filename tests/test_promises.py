@@ -197,7 +197,7 @@ def test_the_event_file_has_the_costs_and_the_graph(whole):
 def test_the_colab_file_unpacks_the_project(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "experiment.packaging.colab"]
     subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
-    cells = json.loads(colab.FILE.read_text())["cells"]
+    cells = json.loads(colab.packed_path(colab.NOTEBOOK).read_text())["cells"]
     (first,) = ("".join(cell["source"]) for cell in cells if cell["id"] == colab.SETUP)
     script = tmp_path / "first_cell.py"
     script.write_text(f"{first}\nimport reproduce\nprint(reproduce.__file__)\n")

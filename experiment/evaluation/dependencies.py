@@ -138,13 +138,25 @@ def is_update(operation: tf.Operation) -> bool:
     return outer or any(is_update(tensor.op) for tensor in operation.inputs)
 
 
-def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[Update]:
-    """The updates of weights in a step, in the order of the boxes."""
+def changed_weight(operation: tf.Operation) -> str | None:
+    """The weight that an operation changes: it takes a handle, and has no output."""
+    names = [each.op.name for each in operation.inputs if each.op.type == "VarHandleOp"]
+    changes = names and not operation.outputs and names[0] != "weights/hidden_states"
+    return names[0].removeprefix("weights/") if changes else None
+
+
+def predecessors(
+    operations: Sequence[tf.Operation],
+) -> tuple[dict[tf.Operation, set[tf.Operation]], dict[tf.Operation, int]]:
+    """The operations before each one, along the edges of data and of control.
+
+    Returns:
+        They, and the length of the longest chain of matrix products that ends with each one.
+    """
     before: dict[tf.Operation, set[tf.Operation]] = {}
     chain: dict[tf.Operation, int] = {}
 
     def visit(operation: tf.Operation) -> None:
-        """Collects what comes before, along the edges of data and of control."""
         parents = {tensor.op for tensor in operation.inputs} | set(operation.control_inputs)
         for parent in parents:
             if parent not in before:
@@ -153,25 +165,27 @@ def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[U
         longest = max((chain[parent] for parent in parents), default=0)
         chain[operation] = longest + (operation.type == "MatMul")
 
-    def weight(operation: tf.Operation) -> str | None:
-        """The weight that an operation changes: it takes a handle, and has no output."""
-        names = [each.op.name for each in operation.inputs if each.op.type == "VarHandleOp"]
-        changes = names and not operation.outputs and names[0] != "weights/hidden_states"
-        return names[0].removeprefix("weights/") if changes else None
+    for operation in operations:
+        if operation not in before:
+            visit(operation)
+    return before, chain
 
+
+def updates(operations: Sequence[tf.Operation], boxes: dict[str, str]) -> list[Update]:
+    """The updates of weights in a step, in the order of the boxes."""
+    before, chain = predecessors(operations)
     order = list(dict.fromkeys(boxes.values()))
     total = sum(operation.type == "MatMul" for operation in operations)
     all_updates = []
     for operation in operations:
-        changed = weight(operation)
+        changed = changed_weight(operation)
         if changed is None:
             continue
-        visit(operation)
         own = box_of(boxes, operation)
         assert own is not None, operation.name
         products = [other for other in before[operation] if other.type == "MatMul"]
         waits = {box for other in products if kind_of(box := str(box_of(boxes, other))) != "learn"}
-        waits |= {str(box_of(boxes, other)) for other in before[operation] if weight(other)}
+        waits |= {str(box_of(boxes, other)) for other in before[operation] if changed_weight(other)}
         after = tuple(box for box in order if box in waits - {own})
         numbers = len(products), total, chain[operation]
         all_updates.append(Update(operation.name, own, changed, *numbers, after))

@@ -1,7 +1,7 @@
-"""`python -m experiment.packaging.colab`: dist/decoupled_rnn_colab.ipynb, the notebook as one file.
+"""`python -m experiment.packaging.colab`: dist/*_colab.ipynb, two notebooks as one file each.
 
-It is notebooks/decoupled_rnn.ipynb without outputs; its first cell contains the project's code and
-data and unpacks them (experiment/packaging/first_cell.py).
+Each is a file of notebooks/ without outputs; its first cell contains the project's code and data
+and unpacks them (experiment/packaging/first_cell.py). Both unpack the same folder.
 """
 
 import base64
@@ -16,7 +16,8 @@ from experiment.packaging import first_cell
 from experiment.report.readme import NOTEBOOK
 from experiment.settings import PROJECT
 
-FILE = PROJECT / "dist" / "decoupled_rnn_colab.ipynb"
+FOLDER = PROJECT / "dist"
+NOTEBOOKS = NOTEBOOK, NOTEBOOK.with_name("many_boxes.ipynb")
 # The code, and the files that it reads.
 PACKED = (
     "LICENSE",
@@ -32,6 +33,8 @@ PACKED = (
     "numpy_version/*.py",
     "presets/**/*.flags",
     "presets/**/*.toml",
+    "results/many-boxes/counting.md",
+    "results/many-boxes/runs.jsonl",
     "traces/*.*",
 )
 # It is shown before anything is unpacked, so the notebook contains it.
@@ -42,6 +45,11 @@ SETUP = "setup"
 HIDDEN = {"cellView": "form", "jupyter": {"source_hidden": True}, "_kg_hide-input": True}
 # Characters: editors are slow with very long lines, and with very many lines.
 LINE = 1000
+
+
+def packed_path(path: Path) -> Path:
+    """The path of the file that a notebook is packed into."""
+    return FOLDER / f"{path.stem}_colab.ipynb"
 
 
 def archive() -> bytes:
@@ -69,9 +77,9 @@ def first_source() -> str:
     )
 
 
-def notebook() -> str:
-    """The notebook's file."""
-    content = json.loads(NOTEBOOK.read_text())
+def packed_notebook(path: Path) -> str:
+    """The file that a notebook is packed into."""
+    content = json.loads(path.read_text())
     picture = base64.b64encode((PROJECT / PICTURE).read_bytes()).decode()
     for cell in content["cells"]:
         if cell["cell_type"] == "code":
@@ -88,6 +96,8 @@ def notebook() -> str:
 
 
 if __name__ == "__main__":
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(notebook())
-    print(f"{FILE.relative_to(PROJECT)}: {FILE.stat().st_size / 1e6:.1f} MB")
+    FOLDER.mkdir(exist_ok=True)
+    for path in NOTEBOOKS:
+        file = packed_path(path)
+        file.write_text(packed_notebook(path))
+        print(f"{file.relative_to(PROJECT)}: {file.stat().st_size / 1e6:.1f} MB")

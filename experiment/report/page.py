@@ -26,6 +26,8 @@ from experiment.report import pictures, speed, timeline
 from experiment.report.experiments import EXPERIMENTS
 from experiment.settings import PROJECT, RESULTS, Settings
 from experiment.studies import definition, store, summary
+from experiment.studies.many_boxes import plan
+from experiment.studies.many_boxes import summary as many_boxes
 from experiment.style import inline
 from experiment.training import mnist
 from experiment.training.mnist import SIDE, Split
@@ -106,6 +108,24 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
             draw = partial(summary.draw_quality, quality=quality)
             label = "cosine and relative error of both time boxes, epoch by epoch"
             shown[f"studies/{name}/quality"] = [inline(draw, WIDTH, 5, label)]
+    measured = plan.read(results / "many-boxes")
+    draw_panel = partial(many_boxes.draw_accuracies, accuracy=many_boxes.accuracies(measured))
+    shown["many-boxes/accuracy"] = [
+        inline(partial(draw_panel, shown=[panel]), WIDTH, 4, label)
+        for panel, (label, _) in many_boxes.PANELS.items()
+    ]
+    shown["many-boxes/cosines"] = [
+        drawn(
+            partial(many_boxes.draw_cosines_of_cdni, measured=measured),
+            3.4,
+            "cosine, box by box: cdni",
+        ),
+        drawn(
+            partial(many_boxes.draw_cosines_of_rules, measured=measured),
+            4,
+            "cosine, box by box: every rule",
+        ),
+    ]
     return {f"../results/{name}.png": parts for name, parts in shown.items()}
 
 

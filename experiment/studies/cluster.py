@@ -11,10 +11,10 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.metadata import version
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import dask
@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from experiment.errors import UserError
 from experiment.settings import PROJECT, Settings
-from experiment.studies.definition import Job
 from experiment.training import mnist
 from experiment.training.outcome import NotFiniteError
 from experiment.training.startup import fix_rounding, import_tensorflow
@@ -51,16 +50,57 @@ GOES_ON = "and the same command goes on"
 LOST = f"the scheduler is lost: start it again, {GOES_ON}"
 
 
+class Job(Protocol):
+    """One run: the experiment's name, and settings that have a seed."""
+
+    @property
+    def experiment(self) -> str: ...  # noqa: D102
+
+    @property
+    def settings(self) -> Any: ...  # noqa: D102
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+# Takes settings, data and a function to be called while the run lasts; returns the measurements.
+Work = Callable[[Any, mnist.Data, Callable[..., None]], dict[str, Any]]
+
+
+def one_run(settings: Settings, data: mnist.Data, observe: Callable[..., None]) -> dict[str, Any]:
+    """Does a run of `experiment.evaluation.run`.
+
+    Returns:
+        The content of metrics.json, and the quality of the gradients in each epoch, [epochs,
+        `QUALITY`]. If the cost is not finite, as at a grid's highest rates: the settings and the
+        reason.
+    """
+    from experiment.evaluation.run import run
+
+    try:
+        split = mnist.split(data, settings)
+        outcome, measured, _ = run(settings, split, observe=observe, alone=False)
+        return {**measured, "quality": outcome.history.quality}
+    except NotFiniteError as error:
+        return {
+            **settings.numeric(), "data_sha_256": data.sha_256, "not_finite": str(error),
+        }  # fmt: skip
+
+
 def on_workers(
-    jobs: Sequence[Job], data: mnist.Data, scheduler: str | None, *, dashboard: bool
-) -> Generator[tuple[Job, dict[str, Any]]]:
-    """Yields each job and the content of its metrics.json, in the order in which they end.
+    jobs: Sequence[AnyJob],
+    data: mnist.Data,
+    scheduler: str | None = None,
+    *,
+    dashboard: bool = False,
+    work: Work = one_run,
+) -> Generator[tuple[AnyJob, dict[str, Any]]]:
+    """Yields each job and its measurements, in the order in which they end.
 
     Args:
         jobs: to do.
         data: of the runs.
         scheduler: the address of a Dask; None: the cores of this machine.
         dashboard: print the address of Dask's dashboard.
+        work: does a job; a function of a module of this project.
 
     Raises:
         UserError: a run failed, or no worker is left.
@@ -68,7 +108,8 @@ def on_workers(
     if not jobs:
         return
     with _client(scheduler, dashboard=dashboard) as client:
-        plugin = Plugin(data, [job.settings for job in jobs], local=scheduler is None)
+        settings = [job.settings for job in jobs]
+        plugin = Plugin(data, settings, work, local=scheduler is None)
         name = plugin.name
 
         def run(number: int) -> dict[str, Any]:
@@ -110,7 +151,7 @@ def _lost(error: ValueError) -> Exception:
 
 
 def _result(future: Any, job: Job) -> dict[str, Any]:
-    """The content of a run's metrics.json. Raises UserErrors."""
+    """The measurements of a run. Raises UserErrors."""
     run = f"{job.experiment}, --seed={job.settings.seed}"
     try:
         measured: dict[str, Any] = future.result()
@@ -187,13 +228,16 @@ class Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
 
     Attributes:
         name: of the plugin, unique.
-        data, settings: of the runs; set once a worker is set up.
+        data, settings, work: of the runs; set once a worker is set up.
     """
 
     data: mnist.Data
-    settings: list[Settings]
+    settings: list[Any]
+    work: Work
 
-    def __init__(self, data: mnist.Data, settings: list[Settings], *, local: bool) -> None:
+    def __init__(
+        self, data: mnist.Data, settings: list[Any], work: Work = one_run, *, local: bool
+    ) -> None:
         self.name = f"study-{uuid.uuid4().hex}"
         self._local = local
         self._versions = _versions()
@@ -201,14 +245,14 @@ class Plugin(distributed.WorkerPlugin):  # type: ignore[misc]
             dask.config.get("distributed.scheduler.worker-ttl")
         )
         # Packed: a worker with another NumPy, to be refused, may not be able to read them.
-        self._packed = pickle.dumps((data, settings))
+        self._packed = pickle.dumps((data, settings, work))
 
     def setup(self, worker: Any) -> None:
         """Prepares a worker. Raises a UserError if its numbers would be rounded differently."""
         self.check(worker.address)
         fix_rounding()
         import_tensorflow()
-        self.data, self.settings = pickle.loads(self._packed)
+        self.data, self.settings, self.work = pickle.loads(self._packed)
 
     def teardown(self, worker: Any) -> None:
         """Ends a worker of this machine at once, even during a run."""
@@ -243,27 +287,13 @@ def _versions() -> dict[str, str]:
 
 
 def measure(name: str, number: int) -> dict[str, Any]:
-    """Does run `number` of the plugin `name`, on a worker.
-
-    Returns:
-        The content of metrics.json, and the quality of the gradients in each epoch, [epochs,
-        `QUALITY`]. If the cost is not finite, as at a grid's highest rates: the settings and the
-        reason.
-    """
-    from experiment.evaluation.run import run
-
+    """Does run `number` of the plugin `name`, on a worker, and returns its measurements."""
     worker = distributed.get_worker()
     plugin = worker.plugins[name]
     plugin.check(worker.address)  # Dask gives runs even to a worker whose set-up failed.
     plugin.alive()
     try:
-        settings = plugin.settings[number]
-        split = mnist.split(plugin.data, settings)
-        outcome, measured, _ = run(settings, split, observe=plugin.alive, alone=False)
-        return {**measured, "quality": outcome.history.quality}
-    except NotFiniteError as error:
-        return {
-            **settings.numeric(), "data_sha_256": plugin.data.sha_256, "not_finite": str(error),
-        }  # fmt: skip
+        measured: dict[str, Any] = plugin.work(plugin.settings[number], plugin.data, plugin.alive)
+        return measured
     finally:
         faulthandler.cancel_dump_traceback_later()

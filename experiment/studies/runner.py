@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import json
 import math
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -75,9 +74,7 @@ def run(
                         run_of = f"{job.experiment}, --seed={job.settings.seed}"
                         tqdm.write(f"{run_of}: {measured['not_finite']}", sys.stderr)
                     completed[_key(job)] = {"experiment": job.experiment, **measured}
-                    file.write(store.line(completed[_key(job)]))
-                    file.flush()
-                    os.fsync(file.fileno())  # A power cut does not undo it.
+                    store.append(file, completed[_key(job)])
                     bar.update()
                     # The import of Matplotlib takes a second, during which the workers go on. A
                     # signal waits: an exception may be lost within an import.

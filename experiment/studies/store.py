@@ -1,9 +1,10 @@
 """runs.jsonl: a line for each run of a study that has ended."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from experiment.storage.folder import write_whole
 from experiment.storage.result_errors import READ_ERRORS, reading
@@ -43,3 +44,10 @@ def read(folder: Path, *, whole: bool = True) -> list[dict[str, Any]]:
 def write(folder: Path, runs: Iterable[dict[str, Any]]) -> None:
     """Writes the file anew, whole or not at all."""
     write_whole(folder / FILE, "".join(map(line, runs)))
+
+
+def append(file: IO[str], run: dict[str, Any]) -> None:
+    """Adds a line to the open file; a power cut does not undo it."""
+    file.write(line(run))
+    file.flush()
+    os.fsync(file.fileno())

@@ -12,6 +12,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 from experiment.packaging import colab, first_cell
+from experiment.studies.many_boxes import plan
 from tests import run_notebook
 from tests.run_notebook import printed
 
@@ -64,8 +65,8 @@ def offline(folder):
 def executed(tmp_path_factory):
     """The folder, its environment, the executed notebook, and the output of the last cell."""
     folder, env = tmp_path_factory.mktemp("empty"), offline(tmp_path_factory.mktemp("offline"))
-    path = folder / colab.FILE.name
-    path.write_text(colab.notebook())
+    path = folder / colab.packed_path(colab.NOTEBOOK).name
+    path.write_text(colab.packed_notebook(colab.NOTEBOOK))
     # The one change to it: 100 epochs would take minutes.
     notebook = run_notebook.executed(path, f"EPOCHS = {EPOCHS}", LAST_CELL, env=env)
     return folder, env, notebook, json.loads(printed(notebook, "last"))
@@ -73,7 +74,9 @@ def executed(tmp_path_factory):
 
 def test_the_file_alone_runs_from_the_top(executed, recorded):
     folder, _, notebook, found = executed
-    assert {path.name for path in folder.iterdir()} == {"decoupled_rnn", colab.FILE.name}
+    assert {path.name for path in folder.iterdir()} == {
+        "decoupled_rnn", "decoupled_rnn_colab.ipynb",
+    }  # fmt: skip
     assert found["network"] == "no network: 192.0.2.1"
     # Nothing was missing, and TensorFlow is the locked one.
     assert printed(notebook, colab.SETUP) == ""
@@ -129,3 +132,16 @@ def test_a_second_kernel_takes_what_is_unpacked(executed):
     assert printed(again, "first") == ""
     assert printed(again, "second") == f"{folder / 'decoupled_rnn' / 'reproduce.py'}\n"
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
+
+
+def test_many_boxes_runs_from_its_own_file(tmp_path):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    path = folder / colab.packed_path(colab.NOTEBOOKS[1]).name
+    path.write_text(colab.packed_notebook(colab.NOTEBOOKS[1]))
+    last = "print(*{name.split('.')[0] for name in sys.modules})"
+    env = offline(tmp_path / "offline")
+    notebook = run_notebook.executed(path, "EPOCHS, SEED = 1, 0", last, timeout=1200, env=env)
+    assert printed(notebook, colab.SETUP) == ""
+    assert not {"distributed", "tqdm"} & set(printed(notebook, "last").split())
+    assert len(printed(notebook, "train").splitlines()) == len(plan.RULES)
