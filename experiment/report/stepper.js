@@ -1,45 +1,57 @@
-// The stepper of report.html: one image after the other passes through the network, as run or as drawn.
+// The stepper of report.html: images pass through the network one after the other, as run or as drawn.
 "use strict";
 (() => {
   const figure = document.getElementById("stepper");
-  const { first, labels, p } = JSON.parse(document.getElementById("stepper-data").textContent);
+  const { first, labels, pictures, p } = JSON.parse(document.getElementById("stepper-data").textContent);
   const STAGES = 4;
+  const ANSWER = { "as run": 2, "as drawn": 3 }; // The stage at which the readout answers.
   const count = (labels.length - 1) * STAGES; // The first image is only the one before.
-  let at = 2; // Where the readout answers late.
+  let at = ANSWER["as run"];
 
   const wiring = () => figure.querySelector("input:checked").value;
   const name = (image) => `image ${first + image}`;
   const part = (id) => figure.querySelector(`[data-part="${id}"]`);
 
-  // The images that h₁ and h₂ hold, what is read and written, and the sentence, at one stage of an image.
-  function state(image, stage) {
+  // One stage of an image: the images that h1 and h2 hold and whose the answer is, which of h1 and
+  // h2 are read or written, what each box does, and a sentence.
+  function stateOf(image, stage) {
     const before = image - 1;
-    const enters = { h1: before, h2: before, does: {}, text: `${name(image)}, a ${labels[image]}, enters.` };
+    const now = name(image);
+    const old = name(before);
+    const enters = { h1: before, h2: before, text: `Image ${first + image} enters. h₁ and h₂ still hold ${old}.` };
+    const reads = {
+      box_1: `reads ${now}`,
+      box_2: `reads ${now} and h₁ of ${old}`,
+      readout: `reads h₂ of ${old}`,
+    };
     const asRun = [
       enters,
       {
-        h1: before, h2: before, does: { h1: "read", h2: "read" },
-        text: `Every read comes first: time box 2 reads h₁ and the readout reads h₂, both of ${name(before)}.`,
+        h1: before, h2: before, read: ["h1", "h2"], ...reads,
+        text: `Every read comes first: time box 2 reads h₁ and the readout reads h₂, both of ${old}.`,
       },
       {
-        h1: before, h2: before, does: {}, answers: before,
-        text: `The readout answers for ${name(before)}, a ${labels[before]}.`,
+        h1: before, h2: before, read: ["h1", "h2"], ...reads, answer: before,
+        text: `The readout answers for ${old}`,
       },
       {
-        h1: image, h2: image, does: { h1: "written", h2: "written" }, answers: before,
-        text: `Only now time boxes 1 and 2 write h₁ and h₂ of ${name(image)}.`,
+        h1: image, h2: image, written: ["h1", "h2"], ...reads, answer: before,
+        box_1: `writes h₁ of ${now}`, box_2: `writes h₂ of ${now}`,
+        text: `Only now time boxes 1 and 2 write h₁ and h₂ of ${now}. The next image will find them.`,
       },
     ];
+    const box_1 = `reads ${now}, writes h₁`;
+    const box_2 = `reads ${now} and h₁ of ${now}, writes h₂`;
     const asDrawn = [
       enters,
-      { h1: image, h2: before, does: { h1: "written" }, text: `Time box 1 writes h₁ of ${name(image)}.` },
+      { h1: image, h2: before, written: ["h1"], box_1, text: `Time box 1 writes h₁ of ${now}.` },
       {
-        h1: image, h2: image, does: { h1: "read", h2: "written" },
-        text: `Time box 2 reads h₁ of ${name(image)} and writes h₂.`,
+        h1: image, h2: image, read: ["h1"], written: ["h2"], box_1, box_2,
+        text: `Time box 2 reads h₁ of ${now} and writes h₂.`,
       },
       {
-        h1: image, h2: image, does: { h2: "read" }, answers: image,
-        text: `The readout reads h₂ of ${name(image)} and answers for it.`,
+        h1: image, h2: image, read: ["h2"], box_1, box_2, readout: `reads h₂ of ${now}`, answer: image,
+        text: `The readout answers for ${now}`,
       },
     ];
     return (wiring() === "as run" ? asRun : asDrawn)[stage];
@@ -47,29 +59,42 @@
 
   function show() {
     const image = 1 + Math.floor(at / STAGES);
-    const now = state(image, at % STAGES);
-    const answered = now.answers !== undefined;
+    const stage = at % STAGES;
+    const state = stateOf(image, stage);
     const probability = p[wiring()][image];
     const prediction = Math.round(probability);
-    const correct = prediction === labels[image];
-    const holds = { x: image, h1: now.h1, h2: now.h2, answer: now.answers };
-    for (const [id, of] of Object.entries(holds)) {
+    const verdict = prediction === labels[image] ? "correct" : "wrong";
+
+    for (const [id, of] of Object.entries({ x: image, h1: state.h1, h2: state.h2, readout: state.answer })) {
+      const known = of !== undefined;
       const picture = part(id).querySelector("img");
-      picture.hidden = of === undefined;
-      if (of !== undefined) picture.src = figure.querySelectorAll(".source")[of].src;
-      part(id).querySelector(".of").textContent = of === undefined ? "" : name(of);
-      const does = now.does[id] ?? "";
-      part(id).querySelector(".does").textContent = does;
-      part(id).dataset.does = does;
+      picture.hidden = !known;
+      if (known) picture.src = pictures[of];
+      part(id).querySelector(".of").textContent = known ? `${id === "readout" ? "for " : ""}${name(of)}` : "";
     }
-    part("answer").classList.toggle("wrong", answered && !correct);
-    const verdict =
-      ` p = ${probability.toFixed(2)}, so a ${prediction}. ` +
-      `The label of ${name(image)} is ${labels[image]}: ${correct ? "correct" : "wrong"}.`;
-    part("text").textContent = now.text + (answered ? verdict : "");
+    for (const id of ["h1", "h2"]) {
+      const does = state.written?.includes(id) ? "written" : state.read?.includes(id) ? "read" : "";
+      part(id).dataset.does = part(id).querySelector(".does").textContent = does;
+    }
+    for (const id of ["box_1", "box_2", "readout"]) {
+      part(id).querySelector(".does").textContent = state[id] ?? "";
+      part(id).classList.toggle("active", id in state);
+    }
+    const answered = state.answer !== undefined;
+    part("readout").dataset.verdict = answered ? verdict : "";
+    const answer = `p = ${probability.toFixed(2)}, so a ${prediction}`;
+    part("p").textContent = answered ? `${answer}: ${verdict}` : "";
+    part("label").textContent = `label ${labels[image]}`;
+    part("text").textContent =
+      stage === ANSWER[wiring()]
+        ? `${state.text}: ${answer}. The label of ${name(image)} is ${labels[image]}: ${verdict}.`
+        : state.text;
     part("step").textContent = `step ${at + 1} of ${count}`;
-    part("back").disabled = at === 0;
-    part("forward").disabled = at === count - 1;
+    part("back").setAttribute("aria-disabled", at === 0);
+    part("forward").setAttribute("aria-disabled", at === count - 1);
+    for (const cell of figure.querySelectorAll("[data-answer]")) {
+      cell.classList.toggle("now", cell.dataset.answer === `${wiring()} ${image}`);
+    }
   }
 
   function move(by) {
@@ -79,13 +104,13 @@
 
   part("back").addEventListener("click", () => move(-1));
   part("forward").addEventListener("click", () => move(1));
-  for (const input of figure.querySelectorAll("input")) input.addEventListener("change", show);
-  figure.addEventListener("keydown", (event) => {
+  figure.querySelector(".controls").addEventListener("keydown", (event) => {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (by && event.target.type !== "radio") {
-      event.preventDefault();
-      move(by);
-    }
+    if (by) move(by);
+  });
+  figure.querySelector("fieldset").addEventListener("change", () => {
+    at += ANSWER[wiring()] - (at % STAGES); // To the answer for the same image.
+    show();
   });
   figure.classList.add("live");
   show();
