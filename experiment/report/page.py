@@ -50,7 +50,7 @@ STORY = {
     ),
     "many-boxes": (
         "results/many-boxes/table.md",
-        "### The same in the post's two boxes",
+        "### In the post's two boxes",
         "## How it was measured",
         "## Limits",
     ),
