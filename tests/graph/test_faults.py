@@ -20,7 +20,7 @@ class Run:
     """A Session on a small network."""
 
     def __init__(self, seed=1, width=WIDTH, **settings):
-        self.graph = build(Settings(**settings), width, tf.float64)
+        self.graph = build(Settings(engine="feed", **settings), width, tf.float64)
         self.session = tf.Session(graph=self.graph.graph)
         random = np.random.RandomState(seed)
         for variable, shape in zip(self.graph.weights, shapes(width), strict=True):

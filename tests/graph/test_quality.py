@@ -51,7 +51,9 @@ def test_the_quality_of_an_epoch_equals_numpy(settings):
 
 def test_diagnostics_change_no_cost():
     for diagnostics in (False, True):
-        settings = Settings(wiring="connected", train_images=TOTAL, diagnostics=diagnostics)
+        settings = Settings(
+            wiring="connected", engine="stepwise", train_images=TOTAL, diagnostics=diagnostics
+        )
         graph = build(settings, WIDTH)
         random = np.random.RandomState(2)
         values = initial_values(random, graph)

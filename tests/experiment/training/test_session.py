@@ -76,5 +76,5 @@ def test_a_run_among_others_takes_one_thread(alone, threads, split, monkeypatch)
 
     monkeypatch.setattr(session, "run", begin)
     with pytest.raises(InterruptedError):
-        run(Settings(), split, alone=alone)
+        run(Settings(engine="stepwise"), split, alone=alone)
     assert taken == [threads]
