@@ -142,8 +142,8 @@ def reach(measured: Measured) -> str:
     """The cosines of cdni and dni in the last epoch, in a sentence."""
 
     def text(rule: str) -> str:
-        means = np.nanmean(cosines(measured, Cell("strips", 28, 1, rule))[:, -1], 0)
-        places = ", ".join(f"{means[box - 1]:.2f} in box {box}" for box in (27, 14, 1))
+        means = cosines(measured, Cell("strips", 28, 1, rule))[:, -1, 1:].mean(0)
+        places = ", ".join(f"{means[box - 2]:.2f} in box {box}" for box in (27, 14, 2))
         return f"{places} for `{rule}`"
 
     return wrapped(
@@ -225,7 +225,8 @@ def cosines(measured: Measured, cell: Cell) -> npt.NDArray[np.float64]:
     """The pooled cosine of the gradient that each box but the last learns from with the true one.
 
     Returns:
-        [seeds, epochs, T − 1]; NaN where a run diverged.
+        [seeds, epochs, T − 1]; NaN where one of them is zero, as in box 1 of dni: it sees the row
+        at the top of the images, which is blank.
     """
     runs = runs_of(cell, chosen(cell, measured), SEEDS, "held_out")
     return np.array([measured[run]["cosines"] for run in runs], float)
@@ -235,7 +236,7 @@ def draw_cosines_of_cdni(axes: Axes, measured: Measured) -> None:
     """The cosines of cdni at T = 28, box by box, in some epochs."""
     values = cosines(measured, Cell("strips", 28, 1, "cdni"))
     for n, epoch in enumerate(EPOCHS_SHOWN, 1):
-        alpha, mean = n / len(EPOCHS_SHOWN), np.nanmean(values[:, epoch - 1], 0)
+        alpha, mean = n / len(EPOCHS_SHOWN), values[:, epoch - 1].mean(0)
         axes.plot(BOXES, mean, color=BLUE, alpha=alpha, label=f"epoch {epoch}")
     axes.plot(BOXES, values[:, -1].T, color=BLUE, linewidth=0.4, alpha=0.5)
     axes.legend(handles=axes.lines[: len(EPOCHS_SHOWN)])
@@ -249,7 +250,7 @@ def draw_cosines_of_rules(axes: Axes, measured: Measured) -> None:
             if RULES[rule].module_input:
                 values = cosines(measured, Cell("strips", 28, window, rule))[:, -1]
                 label = f"{RULES[rule].title}, K = {window}"
-                axes.plot(BOXES, np.nanmean(values, 0), style, color=COLORS[rule], label=label)
+                axes.plot(BOXES, values.mean(0), style, color=COLORS[rule], label=label)
     axes.legend(fontsize="small")
     _finish(axes, f"every rule, epoch {EPOCHS_SHOWN[-1]}")
 
