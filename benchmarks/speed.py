@@ -66,7 +66,8 @@ def open_graph(settings: Settings, images: Images) -> session.Running:
     """The graph of a run in a Session, initialized."""
     graph = build(settings, images.x.shape[1])
     tf_session = session.open_session(graph, threads=session.threads_for(settings))
-    session.initialize(tf_session, graph, settings, images)
+    with graph.graph.as_default():
+        session.initialize(tf_session, graph, settings, images)
     return session.Running(graph, tf_session)
 
 
@@ -131,7 +132,8 @@ def rounds_by_rate(images: Images) -> dict[str, dict[str, float]]:
 
     def first_epoch(name: str, rate: float) -> int:
         graph, tf_session = opened[name]
-        session.initialize(tf_session, graph, Settings(), images)
+        with graph.graph.as_default():
+            session.initialize(tf_session, graph, Settings(), images)
         return session.train_epoch(tf_session, graph, images, rate).rounds
 
     for rate in LR_RECS:
@@ -175,7 +177,8 @@ def checkpoint_share() -> float:
                 costs.append(epoch.cost)
 
         def save() -> None:
-            checkpoints.add(History(costs), session.Running(graph, tf_session).save)
+            with graph.graph.as_default():
+                checkpoints.add(History(costs), session.Running(graph, tf_session).save)
 
         ms = measure({"train": train, "save": save}, FEW_TURNS, 1)
     return ms["save"] / ms["train"]
