@@ -44,7 +44,7 @@ STORY = {
         "results/studies/rules/table.md",
         "results/studies/combinations/table.md",
         "results/studies/predictability/table.md",
-        "## A schedule of the rate cures the runs that fail",
+        "## A schedule of the rate makes runs more alike",
         "## Cosine and relative error along the training",
         "## Limits",
     ),
