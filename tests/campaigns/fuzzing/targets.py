@@ -78,9 +78,10 @@ def edits(*pieces, places=(0,)):
         places: of many edits; others are random.
     """
     place = st.one_of(st.integers(0, 2**16), st.sampled_from(places))
+    another_byte = st.tuples(place, st.just(1), st.binary(min_size=1, max_size=1))
     removed = st.sampled_from([0, 1, 4, 20, 2**16])
     inserted = st.one_of(st.just(b""), st.binary(max_size=8), st.sampled_from([b"", *pieces]))
-    return st.lists(st.tuples(place, removed, inserted), max_size=4)
+    return st.lists(st.one_of(another_byte, st.tuples(place, removed, inserted)), max_size=4)
 
 
 def edited(content, changes):
@@ -200,7 +201,7 @@ class Data:
 
     def inputs(self):
         numbers = (0, 1, 2, 3, 27, 28, 784, 2049, 2051, 70_000, 2**26, 2**31, 2**32 - 1)
-        changes = edits(*(n.to_bytes(4, "big") for n in numbers), places=(0, 4, 8, 12))
+        changes = edits(*(n.to_bytes(4, "big") for n in numbers), places=(0, 4, 8, 9, 10, 12))
 
         def arguments(name, packed, before, after):
             content = edited(self.intact[name], before)
