@@ -235,7 +235,7 @@ def test_a_second_ctrl_c_ends_the_study_at_once(study, tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.1)
     process.wait(2)
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == 128 + signal.SIGINT
     os.kill(stopped, signal.SIGCONT)
     wait_for_the_end(process)
 
