@@ -57,12 +57,16 @@ STRANGE = [
     "-1", "0.5", "nan", "inf", "1_0", "１", "\x00", "..", "../../../etc", "/dev/null", "~",
     "~nobody-of-this-name", "é☃", "🙂", "\x1b[31m", "a\nb", "a\r", "\u2028", "$x$", "a|b", "`",
     "%s", "{0}", "x" * 5000, "01234", "56789", "0,1", "test", "held_out", "--help", "--epochs=0",
-    "--lr_x=1e40", "manual", "auto", "numpy", [], {}, [[]], [1], ["0", "1"], {"a": 1},
+    "--lr_x=1e40", "manual", "auto", "numpy",
 ]  # fmt: skip
 # Hypothesis takes 200 MB for all of Unicode.
 LETTERS = "aZ09_-=.,:;|#'\"\\/$%{}[]<>() \t\n\r\x00\x1b\x7f\x85\xa0é٣\u200e\u2028☃🙂"
 strange = st.one_of(
-    st.sampled_from(STRANGE), st.integers(), st.floats(), st.text(LETTERS, max_size=8)
+    st.sampled_from(STRANGE),
+    st.sampled_from([[], {}, [[]], [1], ["0", "1"], {"a": 1}]),
+    st.integers(),
+    st.floats(),
+    st.text(LETTERS, max_size=8),
 )
 
 
@@ -78,9 +82,10 @@ def edits(*pieces, places=(0,)):
         places: of many edits; others are random.
     """
     place = st.one_of(st.integers(0, 2**16), st.sampled_from(places))
+    another_byte = st.tuples(place, st.just(1), st.binary(min_size=1, max_size=1))
     removed = st.sampled_from([0, 1, 4, 20, 2**16])
     inserted = st.one_of(st.just(b""), st.binary(max_size=8), st.sampled_from([b"", *pieces]))
-    return st.lists(st.tuples(place, removed, inserted), max_size=4)
+    return st.lists(st.one_of(another_byte, st.tuples(place, removed, inserted)), max_size=4)
 
 
 def edited(content, changes):
@@ -200,7 +205,7 @@ class Data:
 
     def inputs(self):
         numbers = (0, 1, 2, 3, 27, 28, 784, 2049, 2051, 70_000, 2**26, 2**31, 2**32 - 1)
-        changes = edits(*(n.to_bytes(4, "big") for n in numbers), places=(0, 4, 8, 12))
+        changes = edits(*(n.to_bytes(4, "big") for n in numbers), places=(0, 4, 8, 9, 10, 12))
 
         def arguments(name, packed, before, after):
             content = edited(self.intact[name], before)

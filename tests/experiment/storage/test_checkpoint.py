@@ -1,6 +1,7 @@
 """Checkpoints of a small run: which one a run goes on from, and which ones it removes."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -123,11 +124,21 @@ def become_that_of_another_epoch(path):
     shutil.copytree(path.with_name("epoch-4"), path)
 
 
+def become_that_of_other_code(path):
+    (path / "state.json").write_text('{"history": [1.0]}')
+    digests = (
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+        for file in sorted(path.iterdir())
+        if file.name != "SHA256SUMS"
+    )
+    (path / "SHA256SUMS").write_text("".join(digests))
+
+
 @pytest.mark.parametrize(
     "change",
     [
         become_a_link, contain_a_link, become_a_file, contain_another_file,
-        become_that_of_another_epoch,
+        become_that_of_another_epoch, become_that_of_other_code,
     ],
 )  # fmt: skip
 def test_a_checkpoint_of_another_form_is_removed(change, folder, split, capsys):

@@ -10,6 +10,7 @@ from experiment.storage.interruption import NUMBERS, Interrupted, Signals
 def signals():
     former = {number: signal.getsignal(number) for number in NUMBERS}
     yield Signals()
+    signal.set_wakeup_fd(-1)
     for number, handler in former.items():
         signal.signal(number, handler)
 
@@ -30,9 +31,3 @@ def test_a_deferred_signal_interrupts_at_the_next_check(number, signals):
     with pytest.raises(Interrupted) as interrupted:
         signals.check()
     assert interrupted.value.number == number
-
-
-def test_a_second_signal_has_the_system_s_default(signals):
-    with signals.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert [signal.getsignal(number) for number in NUMBERS] == [signal.SIG_DFL] * 2
