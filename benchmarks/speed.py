@@ -41,8 +41,8 @@ from experiment.training.outcome import History
 from graph.weights import PIXELS, Rates, Weights, portable_draw
 from numpy_version import decoupled_rnn
 
-TURNS = 25
-FEW_TURNS = 9
+TURNS = 11
+FEW_TURNS = 5
 COMMAND_TURNS = 3
 STEPS = 100
 WIDTHS = (196, 400, PIXELS, 1600)
