@@ -123,7 +123,7 @@ def drawings(results: Path, split: Split) -> dict[str, list[str]]:
     measured = plan.read(results / "many-boxes")
     draw_panel = partial(many_boxes.draw_accuracies, accuracy=many_boxes.accuracies(measured))
     shown["many-boxes/accuracy"] = [
-        inline(partial(draw_panel, shown=[panel]), WIDTH, 4, label)
+        inline(partial(draw_panel, shown=[panel]), WIDTH, 4.6, label)
         for panel, (label, _) in many_boxes.PANELS.items()
     ]
     shown["many-boxes/cosines"] = [

@@ -99,7 +99,7 @@ def draw_strip(figure: Figure, images: npt.NDArray[np.float32], predictions: Pre
             continue  # It is shown for the prediction after it.
         correct = predictions.predicted[i] == predictions.labels[i]
         answer.annotate(
-            f"answer: {predictions.predicted[i]}\n{'correct' if correct else 'wrong'}",
+            f"{predictions.predicted[i]}\n{'correct' if correct else 'wrong'}",
             xy=(0.5, 0),
             ha="center",
             color=BLUE if correct else VERMILION,

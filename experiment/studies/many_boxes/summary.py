@@ -207,7 +207,7 @@ def draw_accuracies(
         axes.set(title=PANELS[task, window][0], xlabel="time boxes T")
     panels[0].set_ylabel("accuracy, % held out")
     handles = [line for line in panels[0].lines if not str(line.get_label()).startswith("_")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(shown) > 1 else 2)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(shown) > 1 else 1)
 
 
 def _draw_rule(
