@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from experiment.markdown import markdown
 from experiment.settings import RESULTS
 from experiment.storage.result_errors import reading
-from experiment.style import BLUE, GREY, VERMILION, drawing
+from experiment.style import BLUE, GREY, drawing
 
 # The programs in the picture, and their labels.
 BARS = {
@@ -51,25 +51,15 @@ def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
     axes.set_xlabel("ms per training step")
 
 
-def draw_rounds(axes: Axes, by_rate: dict[str, dict[str, float]]) -> None:
-    """The rounds that a block takes at each rate, and where `delayed` is faster."""
-    rates = [float(rate) for rate in by_rate]
-    rounds = [of["rounds"] for of in by_rate.values()]
-    slower = [of["parallel"] > of["delayed"] for of in by_rate.values()]
-    axes.loglog(rates, rounds, color=GREY, zorder=1)
-    for label, color, marker, of in (
-        ("parallel is faster", BLUE, "o", False),
-        ("delayed is faster", VERMILION, "s", True),
-    ):
-        points = [i for i, is_slower in enumerate(slower) if is_slower == of]
-        x, y = ([values[i] for i in points] for values in (rates, rounds))
-        axes.scatter(x, y, color=color, marker=marker, label=label)
+def draw_rounds(axes: Axes, by_rate: dict[str, int]) -> None:
+    """The rounds that a block takes at each rate."""
+    rates, rounds = [float(rate) for rate in by_rate], list(by_rate.values())
+    axes.loglog(rates, rounds, "o-", color=BLUE)
     for rate, count in zip(rates, rounds, strict=True):
         axes.annotate(f"{count}", (rate, count), (0, 6), textcoords="offset points", ha="center")
     axes.set(xlabel="lr_rec", ylabel="rounds of a block of 50 images", ylim=(1, 2 * max(rounds)))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.minorticks_off()
-    axes.legend(loc="upper left")
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -84,10 +74,7 @@ def summary(report: dict[str, Any]) -> str:
         )
         for name, by_width in report["growth"].items()
     ]
-    rounds = [
-        (rate, f"{of['rounds']}", f"{of['parallel']:.3f}", f"{of['delayed']:.3f}")
-        for rate, of in report["rounds"].items()
-    ]
+    rounds = [(rate, str(count)) for rate, count in report["rounds"].items()]
     seconds = report["command_seconds"]
     once = (
         [("processor", report["processor"])]
@@ -110,7 +97,7 @@ def summary(report: dict[str, Any]) -> str:
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
             markdown(("engine", "ms per step at each width", "grows with the power"), growth),
-            markdown(("lr_rec", "rounds", "parallel, ms per step", "delayed, ms per step"), rounds),
+            markdown(("lr_rec", "rounds"), rounds),
             markdown(("", ""), once),
         )
     )
