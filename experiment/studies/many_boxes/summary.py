@@ -251,7 +251,7 @@ def draw_cosines_of_rules(axes: Axes, measured: Measured) -> None:
                 values = cosines(measured, Cell("strips", 28, window, rule))[:, -1]
                 label = f"{RULES[rule].title}, K = {window}"
                 axes.plot(BOXES, values.mean(0), style, color=COLORS[rule], label=label)
-    axes.legend(fontsize="small")
+    axes.legend()
     _finish(axes, f"every rule, epoch {EPOCHS_SHOWN[-1]}")
 
 

@@ -109,7 +109,7 @@ def test_studies(path, tmp_path):
     figure, _ = definition.ACCURACY[study.images]
     for name in study.experiments:
         accuracies = [run.get(figure) for run in runs if run["experiment"] == name]
-        mean = "–" if None in accuracies else f"{np.mean(accuracies):.1%} ("
+        mean = "–" if None in accuracies else f"{100 * np.mean(accuracies):.1f}"
         assert means[name].startswith(mean)
 
 

@@ -57,7 +57,7 @@ def test_the_result_is_that_of_the_runs(accuracy):
         accuracy["cdni"] - bptt,
         accuracy["dni"] - readout,
     ]
-    parts = re.findall(r"([-+\d.]+)[^(]*\(95 % CI ([-+\d.]+) to ([-+\d.]+), 30 seeds\)", text)
+    parts = re.findall(r"([-+\d.]+)(?: %)? \(95 % CI ([-+\d.]+) to ([-+\d.]+), \d+ seeds\)", text)
     for part, values in zip(parts, figures, strict=True):
         interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
         assert [float(number) for number in part] == pytest.approx(
