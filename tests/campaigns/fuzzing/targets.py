@@ -263,7 +263,7 @@ class Study:
         for path in PROJECT.glob("presets/*.flags"):
             (folder / path.name).write_bytes(path.read_bytes())
         (folder / "studies/some.flags").write_bytes(b"--mode=auto\n")
-        preset = (PROJECT / "presets/studies/guesses.toml").read_text()
+        preset = (PROJECT / "presets/studies/predictability.toml").read_text()
         grid = (
             '\nsplits = true\nseeds = 2\nimages = "held_out"\nflags = "--epochs=3"\n[experiments]\n'
             'later = "--flagfile=some.flags"\nfirst = "--engine=delayed"\n[grid.one]\n'
