@@ -42,7 +42,8 @@ _HELP = {
         "engine": "How an epoch is run; the numbers differ in rounding only. feed: a Session.run "
         "per image, as the post does it; stepwise: the same step in a loop in the graph; delayed: "
         "in manual mode, updates applied together for a block of images; parallel: in manual mode, "
-        "all steps of a block at once, for a small --lr_rec; fastest: the fastest of these.",
+        "all steps of a block at once, for a small --lr_rec; fastest: parallel, delayed or "
+        "stepwise, the first that suits the other flags.",
         "epochs": "Passes over the training images.",
         "diagnostics": "Compare the gradients of the time boxes with the true ones in every step, "
         "for quality.csv; needs --engine=stepwise.",

@@ -241,7 +241,7 @@ def block(
         hidden_states=tf.stack([h_0[0], s.a_1[-1], s.a_2[-1]], 1),
         w_x=w.w_x + transposed_product(x, lr_rec * (s.u + s.v)),
         w_rec=w.w_rec + transposed_product(tf.concat([h_0, h_1], 0), lr_rec * u_v),
-        # One image after the other, as single steps add up: so the costs are rounded alike.
+        # Added one image after the other, as single steps do, so that rounding is the same.
         w_fc=tf.cumsum(tf.concat([tf.transpose(w.w_fc), -lr_x * d * h_2], 0))[-1][:, None],
         w_sg_1=w.w_sg_1 - transposed_product(h_1, lr_sg * s.r_1),
         w_sg_2=w.w_sg_2 - transposed_product(h_2, lr_sg * s.r_2),

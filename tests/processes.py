@@ -14,6 +14,15 @@ from pathlib import Path
 from experiment.settings import PROJECT
 
 REPRODUCE = str(PROJECT / "reproduce.py")
+SMALL_STUDY = """
+seeds = 2
+images = "held_out"
+[experiments]
+later = "--mode=auto --wiring=ordered --epochs=2 --train_images=20"
+first = "--engine=delayed --epochs=2 --train_images=20"
+[differences]
+later = "first"
+"""
 
 
 def run(*arguments, folder="/", project=PROJECT, without=(), largest_file=None, **environment):

@@ -56,7 +56,7 @@ STORY = {
     ),
     "speed": (
         "## Four engines compute the same steps",
-        "## `parallel` pays while the time boxes learn slowly",
+        "## `parallel` needs few rounds while the time boxes learn slowly",
         "## Rounding",
     ),
 }

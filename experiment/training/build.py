@@ -123,25 +123,18 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
             engine = settings.chosen_engine
             if engine == "stepwise":
                 epoch, of_epoch = _stepwise(settings, step, weights, images, labels)
-            elif step.modules and engine == "delayed":
-                epoch = delayed_manual(
-                    images.read_value(),
-                    labels.read_value(),
-                    weights,
-                    step.rates,
-                    published=settings.wiring == "published",
-                    ascend=step.ascend,
-                    label=step.modules[0].label,
-                )
-            elif engine == "parallel":
-                epoch, rounds = parallel_manual(
-                    images.read_value(),
-                    labels.read_value(),
-                    weights,
-                    step.rates,
-                    published=settings.wiring == "published",
-                    ascend=step.ascend,
-                )
+            elif step.modules and engine != "feed":
+                published, label = settings.wiring == "published", step.modules[0].label
+                data = images.read_value(), labels.read_value()
+                if engine == "delayed":
+                    epoch = delayed_manual(
+                        *data, weights, step.rates,
+                        published=published, ascend=step.ascend, label=label,
+                    )  # fmt: skip
+                else:
+                    epoch, rounds = parallel_manual(
+                        *data, weights, step.rates, published=published, ascend=step.ascend
+                    )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
             predictions = predict(new_images, weights, published=settings.wiring == "published")

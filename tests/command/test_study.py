@@ -7,19 +7,10 @@ from tests import processes
 from tests.reference.result_files import contents
 
 pytestmark = pytest.mark.slow
-STUDY = """
-seeds = 2
-images = "held_out"
-[experiments]
-later = "--mode=auto --wiring=ordered --epochs=2 --train_images=20"
-first = "--engine=delayed --epochs=2 --train_images=20"
-[differences]
-later = "first"
-"""
 
 
 def files_of_a_study(folder, *arguments, **environment):
-    (folder / "small.toml").write_text(STUDY)
+    (folder / "small.toml").write_text(processes.SMALL_STUDY)
     flags = (f"--study={folder / 'small.toml'}", f"--results_dir={folder}", *arguments)
     result = processes.run(*flags, **environment)
     assert result.returncode == 0, result.stderr

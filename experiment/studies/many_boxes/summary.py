@@ -112,8 +112,7 @@ def finding(accuracy: Accuracies) -> str:
 
     def text(values: npt.NDArray[np.float64], form: str, unit: str) -> str:
         mean, _, low, high = spread(100 * values)
-        ci = f"95 % CI {low:{form}} to {high:{form}}, {len(values)} seeds"
-        return f"{mean:{form}}{unit} ({ci})"
+        return f"{mean:{form}}{unit} ({low:{form}} to {high:{form}})"
 
     def sentences(task: str, time_boxes: int) -> str:
         values = {rule: accuracy[cell_of(task, time_boxes, 1, rule)] for rule in RULES}
@@ -133,7 +132,8 @@ def finding(accuracy: Accuracies) -> str:
         f"With 28 time boxes and a strip of the image to each, {sentences('strips', 28)}"
     )
     delay = wrapped(
-        f"With the image in box 1 and 8 boxes after it that see nothing, {sentences('delay', 9)}"
+        f"With the image in box 1 and 8 boxes after it that see nothing, {sentences('delay', 9)} "
+        f"Brackets have 95 % intervals over {len(SEEDS)} seeds."
     )
     return f"{strips}\n{delay}"
 

@@ -28,6 +28,7 @@ from tests.campaigns.kills import kill_at_file_event
 from tests.campaigns.kills.preloaded_process import PreloadedProcess
 from tests.processes import (
     REPRODUCE,
+    SMALL_STUDY,
     certificates,
     dask_workers,
     kill_session,
@@ -44,15 +45,6 @@ pytestmark = pytest.mark.slow
 
 SHORT = ("--epochs=12", "--train_images=30", "--test_images=5")
 CHECKPOINTS = ("--checkpoint_every=2", "--resume")
-STUDY = """
-seeds = 2
-images = "held_out"
-[experiments]
-later = "--mode=auto --wiring=ordered --epochs=2 --train_images=20"
-first = "--engine=delayed --epochs=2 --train_images=20"
-[differences]
-later = "first"
-"""
 FORMER = "of an earlier study\n"
 END_SECONDS = 60  # the children of a killed command end within
 HANG_SECONDS = 900
@@ -219,7 +211,7 @@ class Study(Kind):
             return
         self.begin(folder)
         Study.file = folder / "small.toml"
-        Study.file.write_text(STUDY)
+        Study.file.write_text(SMALL_STUDY)
         Study.seconds, Study.events = self.run_undisturbed(folder)
         Study.new = contents(folder / "studies/small")
         Study.lines = Study.new["runs.jsonl"].splitlines(keepends=True)
