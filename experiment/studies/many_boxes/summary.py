@@ -104,7 +104,7 @@ def differences(accuracy: Accuracies) -> str:
 
 def wrapped(text: str) -> str:
     """A paragraph in lines."""
-    return textwrap.fill(text, 120) + "\n"
+    return textwrap.fill(text, 120, break_on_hyphens=False) + "\n"
 
 
 def finding(accuracy: Accuracies) -> str:
