@@ -61,7 +61,7 @@ def test_the_result_is_that_of_the_runs(accuracy):
     for part, values in zip(parts, figures, strict=True):
         interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
         assert [float(number) for number in part] == pytest.approx(
-            [values.mean(), interval.low, interval.high], abs=0.12
+            [values.mean(), interval.low, interval.high], abs=0.06
         )
 
 
