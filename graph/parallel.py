@@ -76,9 +76,9 @@ class Steps(NamedTuple):
 
 
 def product(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
-    """q·W, [rows, n], for q [rows, m] and W [m, n], in halves of q."""
-    half = tf.shape(q)[0] // 2
-    return tf.concat([tf.matmul(q[:half], w), tf.matmul(q[half:], w)], 0)
+    """q·W, [rows, n], for q [rows, m] and W [m, n]: the sum of two, with half of W each."""
+    half = w.shape[0] // 2
+    return tf.matmul(q[:, :half], w[:half]) + tf.matmul(q[:, half:], w[half:])
 
 
 def product_transposed(q: tf.Tensor, w: tf.Tensor) -> tf.Tensor:
@@ -144,9 +144,9 @@ def is_far(rounds: tf.Tensor, change: tf.Tensor, before: tf.Tensor) -> tf.Tensor
         change: `largest_change` of the last round.
         before: that of the round before.
     """
-    # The first two rounds start from zeros and show no trend. A NaN ends the rounds, and its cost
-    # then ends the run.
-    following = tf.where(rounds > 2, change**2 / before, change)
+    # The first round starts from zeros and shows no trend. A NaN ends the rounds, and its cost then
+    # ends the run.
+    following = tf.where(rounds > 1, change**2 / before, change)
     return following > TOLERANCE * np.finfo(change.dtype.as_numpy_dtype).eps
 
 

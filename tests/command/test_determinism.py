@@ -81,15 +81,13 @@ def test_the_environment(environment, manual, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be restricted here")
-@pytest.mark.parametrize("engine", ["stepwise", "delayed"])
-def test_one_core(engine, manual, tmp_path):
+@pytest.mark.parametrize("engine", ["stepwise", "delayed", "parallel"])
+def test_one_core(engine, tmp_path):
     flag = f"--engine={engine}"
     (tmp_path / "all").mkdir()
     with one_core():
         one = files(tmp_path, flag)
-    # Without the flag it is stepwise.
-    every = manual if engine == "stepwise" else files(tmp_path / "all", flag)
-    assert differing(every, one) == []
+    assert differing(files(tmp_path / "all", flag), one) == []
 
 
 def test_load(manual, tmp_path):
