@@ -60,9 +60,9 @@ def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _mean(values: npt.NDArray[np.float64], form: str) -> str:
-    """The mean of values [seeds] with its 95 % interval, or a dash if one is NaN."""
+    """The mean of values [seeds] with its 95 % interval, or "diverged" if one is NaN."""
     if np.isnan(values).any():
-        return "–"
+        return "diverged"
     mean, _, low, high = spread(values)
     interval = f" ({low:{form}} to {high:{form}})" if len(values) >= INTERVAL_FROM else ""
     return f"{mean:{form}}{interval}"
@@ -88,7 +88,7 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
         cells.append(f"{deviation:.1f}" if finite and len(values) > 1 else "–")
         if study.failure_below is not None:
             failures = np.sum(~(values >= 100 * study.failure_below))
-            cells += [f"{values.min():.1f}" if finite else "diverged", f"{failures}"]
+            cells += [f"{values.min():.1f}" if finite else "–", f"{failures}"]
         for of in TABLED if qualities_of else ():
             if name in qualities_of:
                 means = qualities_of[name][:, :, QUALITY.index(of)].mean(axis=0)

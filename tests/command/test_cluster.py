@@ -163,7 +163,7 @@ def test_a_run_whose_cost_is_not_finite_is_recorded(study, tmp_path, undisturbed
     )
     assert [run["seed"] for run in runs if "held_out_accuracy" not in run] == [1, 1]
     assert [run for run in runs if run["seed"] != 1] == [run for run in others if run["seed"] != 1]
-    assert b"not finite" in files["README.md"]
+    assert b"diverged" in files["README.md"]
 
 
 def test_workers_that_die_or_stop_are_replaced(study, undisturbed, tmp_path):

@@ -15,6 +15,8 @@ from experiment.report import claims as claims_product
 from experiment.report import page, pictures, speed, tables, timeline
 from experiment.settings import PROJECT, RESULTS, Settings
 from experiment.studies import definition, runner, store, summary
+from experiment.studies.many_boxes import plan
+from experiment.studies.many_boxes import summary as many_boxes_summary
 from experiment.training import mnist
 from experiment.training.outcome import QUALITY, History, Outcome
 from tests.reference.result_files import read_costs, read_predictions
@@ -109,8 +111,17 @@ def test_studies(path, tmp_path):
     figure, _ = definition.ACCURACY[study.images]
     for name in study.experiments:
         accuracies = [run.get(figure) for run in runs if run["experiment"] == name]
-        mean = "–" if None in accuracies else f"{100 * np.mean(accuracies):.1f}"
+        mean = "diverged" if None in accuracies else f"{100 * np.mean(accuracies):.1f}"
         assert means[name].startswith(mean)
+
+
+@pytest.mark.slow
+def test_the_study_of_many_boxes(tmp_path):
+    published = RESULTS / "many-boxes"
+    runs = plan.read(published)
+    assert len(runs) == plan.total()
+    many_boxes_summary.write(runs, tmp_path)
+    assert_all_same(tmp_path, published)
 
 
 @pytest.mark.parametrize(

@@ -86,5 +86,5 @@ def test_a_run_that_diverges_does_not_end_the_study(study, monkeypatch, capsys):
     assert "later, --seed=1: the cost of epoch 1 is nan" in capsys.readouterr().err
     rows = (study.folder / "table.md").read_text().splitlines()
     row, difference = (row.split("|") for row in rows if row.startswith("| later "))
-    assert row[2].strip() == difference[2].strip() == "–"
+    assert row[2].strip() == difference[2].strip() == "diverged"
     assert "nan" not in "".join(rows)

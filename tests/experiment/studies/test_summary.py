@@ -61,7 +61,7 @@ def test_failures_are_counted(study):
     assert row[3:] == ["90.0", "1"]
     del runs[0]["held_out_accuracy"]
     _, (row,) = rows_of(study, runs, seeds=range(3), failure_below=0.9)
-    assert row[1:] == ["–", "–", "diverged", "2"]
+    assert row[1:] == ["diverged", "–", "–", "2"]
 
 
 def test_the_quality_of_the_first_and_the_last_epoch(study):
