@@ -10,6 +10,7 @@ import pickle
 import signal
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib.metadata import version
@@ -71,18 +72,20 @@ def one_run(settings: Settings, data: mnist.Data, observe: Callable[..., None]) 
     Returns:
         The content of metrics.json, and the quality of the gradients in each epoch, [epochs,
         `QUALITY`]. If the cost is not finite, as at a grid's highest rates: the settings and the
-        reason.
+        reason. With either, `cpu_seconds`.
     """
     from experiment.evaluation.run import run
 
+    begun = time.process_time()
     try:
         split = mnist.split(data, settings)
         outcome, measured, _ = run(settings, split, observe=observe, alone=False)
-        return {**measured, "quality": outcome.history.quality}
+        measured = {**measured, "quality": outcome.history.quality}
     except NotFiniteError as error:
-        return {
+        measured = {
             **settings.numeric(), "data_sha_256": data.sha_256, "not_finite": str(error),
         }  # fmt: skip
+    return {**measured, "cpu_seconds": round(time.process_time() - begun, 1)}
 
 
 def on_workers(

@@ -12,6 +12,8 @@ name = "--flag=value"           the path of a --flagfile is relative to the stud
 flags = "--flag=value"          optional: of every row
 lr_x = [1e-3, 1e-2]             the product of all flags' values makes the rows
 "lr_rec lr_x" = [1e-3, 1e-2]    two flags that share a value
+[fewer_seeds]
+name = K                        only the first K seeds
 [differences]
 name = "other another"          paired differences, seed by seed
 """
@@ -33,7 +35,7 @@ ACCURACY = {
     "test": ("test_accuracy", "test images"),
 }
 KEYS = {"seeds", "first_seed", "images", "splits", "failure_below", "flags"}
-TABLES = ("experiments", "grid", "differences")
+TABLES = ("experiments", "grid", "fewer_seeds", "differences")
 RUNS_MAX = 10_000
 # The names of experiments that tables and pictures can show.
 NAME = r"[\w.,+=-]{1,200}"
@@ -57,6 +59,7 @@ class Study(NamedTuple):
         failure_below: the accuracy below which a run is a failure, or None.
         experiments: flags by name, the rows of the grids included.
         grids: by name, the varied flags of each row, by the row's name.
+        fewer_seeds: by name, of experiments that do not have all seeds: how many of the first.
         differences: pairs of experiments; the second is subtracted from the first.
     """
 
@@ -67,6 +70,7 @@ class Study(NamedTuple):
     failure_below: float | None
     experiments: dict[str, list[str]]
     grids: dict[str, dict[str, list[str]]]
+    fewer_seeds: dict[str, int]
     differences: list[tuple[str, str]]
 
     @property
@@ -109,8 +113,9 @@ class Study(NamedTuple):
 
         return [
             Job(name, with_seed(each, seed))
-            for seed in self.seeds
+            for position, seed in enumerate(self.seeds)
             for name, each in all_settings.items()
+            if position < self.fewer_seeds.get(name, len(self.seeds))
         ]
 
 
@@ -137,7 +142,7 @@ def read(path: Path) -> Study:
             raise ValueError(f"{min(other)} is not a key of a study")
         seeds, images = content.get("seeds"), content.get("images")
         first_seed, failure_below = content.get("first_seed", 0), content.get("failure_below")
-        own, grid, compared = (content.get(table, {}) for table in TABLES)
+        own, grid, fewer_seeds, compared = (content.get(table, {}) for table in TABLES)
         experiments = {name: flags.split() for name, flags in own.items()}
         grids = {}
         for name, axes in grid.items():
@@ -169,6 +174,10 @@ def read(path: Path) -> Study:
             raise UserError(f"--study={path} has more than {RUNS_MAX} runs: lower its seeds")
         if images not in tuple(ACCURACY):
             raise UserError(f"--study={path} has images = {images}: say {' or '.join(ACCURACY)}")
+        if wrong := [n for n, k in fewer_seeds.items() if type(k) is not int or not 0 < k < seeds]:
+            raise ValueError(f"fewer_seeds.{wrong[0]} is a whole number from 1 to {seeds - 1}")
+        if unknown := set(fewer_seeds) - set(experiments):
+            raise UserError(f"--study={path} has fewer_seeds.{min(unknown)}: no experiment of it")
         if unknown := {name for pair in differences for name in pair} - set(experiments):
             raise UserError(f"--study={path} compares {min(unknown)}, which is no experiment of it")
     except OSError as error:
@@ -184,5 +193,6 @@ def read(path: Path) -> Study:
         failure_below,
         experiments,
         grids,
+        fewer_seeds,
         differences,
     )

@@ -46,8 +46,12 @@ def qualities(runs: Sequence[dict[str, Any]]) -> dict[str, npt.NDArray[np.float6
 def compared(
     study: Study, accuracy: dict[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The study's differences, seed by seed, [seeds], by name."""
-    return {f"{one} − {other}": accuracy[one] - accuracy[other] for one, other in study.differences}
+    """The study's differences, seed by seed, [seeds that both have], by name."""
+    both = {
+        f"{one} − {other}": zip(accuracy[one], accuracy[other], strict=False)
+        for one, other in study.differences
+    }
+    return {name: np.array([a - b for a, b in pairs]) for name, pairs in both.items()}
 
 
 def best(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -83,7 +87,7 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
     def row(name: str) -> list[str]:
         values = accuracy[name]
         finite = not np.isnan(values).any()
-        cells = [name, _mean(values, ".1f")]
+        cells = [name, f"{len(values)}", _mean(values, ".1f")]
         deviation = spread(values).deviation
         cells.append(f"{deviation:.1f}" if finite and len(values) > 1 else "–")
         if study.failure_below is not None:
@@ -97,7 +101,7 @@ def table(study: Study, runs: Sequence[dict[str, Any]]) -> str:
                 cells.append("–")
         return cells
 
-    header = ["experiment", f"accuracy, % {images}{interval}", "standard deviation"]
+    header = ["experiment", "seeds", f"accuracy, % {images}{interval}", "standard deviation"]
     if study.failure_below is not None:
         header += ["lowest", f"failures (below {study.failure_below:.0%})"]
     header += TABLED.values() if qualities_of else ()
@@ -121,6 +125,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     count = len(study.seeds)
     means = "Student's t" if few(count) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
     seeds = "1 seed" if count == 1 else f"{count} seeds"
+    hours = sum(run["cpu_seconds"] for run in runs) / 3600
     splits = "each has its own split" if study.splits else "the images are the same"
     intervals = f" Their 95 % intervals are by {means}." if count >= INTERVAL_FROM else ""
     rows = [
@@ -140,7 +145,8 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
         folder / "README.md",
         f"# The study *{study.name}*: {seeds}\n\n"
         f"Written by `make studies`. Each seed draws other initial values; {splits}. Means are "
-        f"over the seeds.{intervals}{of_gradients}\n\n{text}\n{chosen}"
+        f"over the seeds.{intervals}{of_gradients} The {len(runs)} runs took {hours:.1f} hours of "
+        f"one core.\n\n{text}\n{chosen}"
         f"![{images}: accuracy of every run](points.png)\n",
     )
     if qualities_of and not study.grids:  # The rows of a grid are too many for one picture.
