@@ -1,7 +1,7 @@
 """Tables of all experiments, and of the cost of each fault.
 
-results/README.md is the whole; table.md, fault-costs.md, finding.md, learning.md and limit.md are
-parts of other pages.
+results/README.md is the whole; table.md, fault-costs.md, finding.md, learning.md, rules.md and
+limit.md are parts of other pages.
 """
 
 from typing import Any
@@ -15,11 +15,21 @@ from experiment.report.experiments import ABOUT, EXPERIMENTS, PRESETS, Run, read
 from experiment.settings import RESULTS, Settings
 from experiment.studies import store, summary
 from experiment.training import mnist
+from experiment.training.outcome import QUALITY
 from graph.weights import portable_draw
 
+# Percent; a run below has failed.
+FAILED = 90
 # The task of the presets.
 TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
 RULES = RESULTS / "studies" / "rules"
+QUALITY_OF_RULES = RESULTS / "studies" / "quality"
+# Of the gradients that are the true one or zero, by definition.
+EXACT = {
+    "truncated": ("–", "1", "1", "0"),
+    "bptt": ("1", "1", "0", "0"),
+    "autodiff": ("1", "1", "0", "0"),
+}
 PICTURES = {"cost": "cost", "predictions": "images", "quality": "synthetic gradients"}
 
 
@@ -153,6 +163,45 @@ def learning(runs: list[dict[str, Any]]) -> str:
     )
 
 
+def rules(runs: list[dict[str, Any]], of_quality: list[dict[str, Any]]) -> str:
+    """The study of update rules in one table, with the quality of the gradients, and differences.
+
+    Args:
+        runs: of the study.
+        of_quality: runs with `--diagnostics`.
+    """
+    accuracy = {n: 100 * v for n, v in summary.figures(runs, "held_out_accuracy").items()}
+    quality = summary.qualities(of_quality)
+
+    def points(values: npt.NDArray[np.float64], form: str) -> str:
+        mean, _, low, high = spread(values)
+        return f"{mean:{form}} ({low:{form}} to {high:{form}})"
+
+    def course(name: str, of: str) -> str:
+        means = quality[name][:, :, QUALITY.index(of)].mean(axis=0)
+        return "–" if np.isnan(means).any() else f"{means[0]:.2f} → {means[-1]:.2f}"
+
+    rows, differences = [], []
+    for name, values in accuracy.items():
+        figures = EXACT.get(name, ("–",) * 4)
+        if name in quality:
+            figures = tuple(course(name, of) for of in summary.TABLED)
+        counts = f"{len(values)}", points(values, ".1f"), f"{values.min():.1f}"
+        rows.append((name, *counts, f"{np.sum(values < FAILED)}", *figures))
+        against = (
+            "–" if name == other else points(values - accuracy[other][: len(values)], "+.2f")
+            for other in ("readout-100", "bptt")
+        )
+        differences.append((name, *against))
+    header = ("rule", "seeds", "accuracy, % held out", "lowest", f"below {FAILED} %")
+    return "\n".join(
+        [
+            markdown((*header, *summary.TABLED.values()), rows),
+            markdown(("rule", "minus readout-100, points", "minus bptt, points"), differences),
+        ]
+    )
+
+
 def limit(settings: Settings) -> str:
     """The rate beyond which a module diverges, from the initial network, in two sentences."""
     x = mnist.split(mnist.load(settings.data_dir), settings).train.x
@@ -172,6 +221,7 @@ def make() -> None:
     experiments, presets = read_all(EXPERIMENTS), read_all(PRESETS)
     (RESULTS / "finding.md").write_text(finding(experiments))
     (RESULTS / "learning.md").write_text(learning(store.read(RULES)))
+    (RESULTS / "rules.md").write_text(rules(store.read(RULES), store.read(QUALITY_OF_RULES)))
     (RESULTS / "limit.md").write_text(limit(TASK))
     (RESULTS / "table.md").write_text(short_table(experiments))
     (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))

@@ -1,6 +1,7 @@
 """Readers of a run's files, independent of the project's."""
 
 import csv
+import re
 
 import numpy as np
 
@@ -20,7 +21,14 @@ def read_predictions(folder):
 
 
 def contents(folder, pattern="*.*"):
-    """The files of a run by name, without timing.json, which differs from run to run."""
+    """The files of a run or a study by name, without times, which differ from run to run."""
     return {
-        path.name: path.read_bytes() for path in folder.glob(pattern) if path.name != "timing.json"
+        path.name: without_times(path.read_bytes())
+        for path in folder.glob(pattern)
+        if path.name != "timing.json"
     }
+
+
+def without_times(lines):
+    """Of runs.jsonl, without how long each run took."""
+    return re.sub(rb', "cpu_seconds": [\d.]+', b"", lines)

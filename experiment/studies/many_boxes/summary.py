@@ -1,6 +1,5 @@
 """The tables, the figures and the README of the study of many time boxes."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -102,11 +101,6 @@ def differences(accuracy: Accuracies) -> str:
     return markdown(("task", "T", "K", *(f"cdni − {other}" for other in OTHERS)), rows)
 
 
-def wrapped(text: str) -> str:
-    """A paragraph in lines."""
-    return textwrap.fill(text, 120, break_on_hyphens=False) + "\n"
-
-
 def finding(accuracy: Accuracies) -> str:
     """The result in a paragraph: cdni at the longest strips and at a delay of 9 boxes."""
 
@@ -128,14 +122,11 @@ def finding(accuracy: Accuracies) -> str:
             f"Without the label they reach {share['dni']}."
         )
 
-    strips = wrapped(
-        f"With 28 time boxes and a strip of the image to each, {sentences('strips', 28)}"
-    )
-    delay = wrapped(
+    return (
+        f"With 28 time boxes and a strip of the image to each, {sentences('strips', 28)}\n\n"
         f"With the image in box 1 and 8 boxes after it that see nothing, {sentences('delay', 9)} "
-        f"Brackets have 95 % intervals over {len(SEEDS)} seeds."
+        f"Brackets have 95 % intervals over {len(SEEDS)} seeds.\n"
     )
-    return f"{strips}\n{delay}"
 
 
 def reach(measured: Measured) -> str:
@@ -146,9 +137,9 @@ def reach(measured: Measured) -> str:
         places = ", ".join(f"{means[box - 2]:.2f} in box {box}" for box in (27, 14, 2))
         return f"{places} for `{rule}`"
 
-    return wrapped(
+    return (
         f"In epoch {EPOCHS_SHOWN[-1]} the mean cosine over {len(SEEDS)} seeds, at K = 1, is "
-        f"{text('cdni')}, and {text('dni')}."
+        f"{text('cdni')}, and {text('dni')}.\n"
     )
 
 
@@ -157,7 +148,7 @@ def method(measured: Measured) -> str:
     hours = sum(run["cpu_seconds"] for run in measured.values()) / 3600
     ranges = ", ".join(f"`{name}` {low:g} to {high:g}" for name, (low, high) in RANGES.items())
     tries, seeds = WIDE_TRIES + NARROW_TRIES - 1, ", ".join(map(str, TUNING_SEEDS))
-    return wrapped(
+    return (
         f"Each of the {len(CELLS)} cells, a rule at one T and one K, is tuned by {tries} tries on "
         f"1,000 test images: {WIDE_TRIES} with seed {TUNING_SEEDS[0]}, log-uniform over {ranges} "
         "(a Latin hypercube, the same for every cell); then the best of them and "
@@ -165,7 +156,7 @@ def method(measured: Measured) -> str:
         f"best mean of these {NARROW_TRIES} is measured with seeds {SEEDS[0]} to {SEEDS[-1]} on "
         "7,000 held-out images. Each seed has its own split of the images and its own initial "
         f"values. The {len(measured):,} runs took {hours:.1f} hours of processor time, "
-        f"{hours / CORES:.1f} hours on {CORES} cores."
+        f"{hours / CORES:.1f} hours on {CORES} cores.\n"
     )
 
 
@@ -274,7 +265,8 @@ def write(measured: Measured, folder: Path) -> None:
     accuracy = accuracies(measured)
     parts = {
         "finding": finding(accuracy),
-        "table": f"{table(accuracy)}\n{differences(accuracy)}",
+        "table": table(accuracy),
+        "differences": differences(accuracy),
         "counting": windows.table(),
         "reach": reach(measured),
         "method": method(measured),
@@ -315,6 +307,7 @@ of the seeds). A run has failed if its accuracy is below {100 * FAILED:.0f} %; f
 the means. The second table has the difference of cdni to other rules, seed by seed, in points.
 
 {parts["table"]}
+{parts["differences"]}
 ![Accuracy of every rule against the number of time boxes](accuracy.png)
 
 ## Cosine of the synthetic with the true gradients, T = 28

@@ -69,7 +69,10 @@ def results(tmp_path_factory):
     [
         (claims_product, {"claims.md"}),
         (page, {"report.html"}),
-        (tables, {"finding.md", "learning.md", "limit.md", "table.md", "fault-costs.md"}),
+        (
+            tables,
+            {"finding.md", "learning.md", "rules.md", "limit.md", "table.md", "fault-costs.md"},
+        ),
         (tables, {"README.md"}),
         (pictures, {"shift.md", "shift.png", "costs.png", "strip.png"}),
         (speed, {"bench.md", "rounding.md", "bench.png", "rounds.png"}),
@@ -107,7 +110,7 @@ def test_studies(path, tmp_path):
     assert_all_same(tmp_path, published)
     # The mean is that of the runs.
     rows = [line.split("|") for line in (published / "table.md").read_text().splitlines()]
-    means = {row[1].strip(): row[2].strip() for row in rows if len(row) > 4}
+    means = {row[1].strip(): row[3].strip() for row in rows if len(row) > 5}
     figure, _ = definition.ACCURACY[study.images]
     for name in study.experiments:
         accuracies = [run.get(figure) for run in runs if run["experiment"] == name]

@@ -36,6 +36,9 @@ def jobs_of(path):
         (STUDY.replace("seeds = 2", "seeds = true"), "seeds = True"),
         (STUDY.replace("seeds = 2", "seeds = 9999999999"), "more than 10000 runs: lower its seeds"),
         (STUDY.replace("seeds = 2", 'seeds = 2\nsplits = "no"'), "splits is true or false"),
+        (f"{STUDY}[fewer_seeds]\nfirst = 2\n", "fewer_seeds.first is a whole number from 1 to 1"),
+        (f"{STUDY}[fewer_seeds]\nfirst = true\n", "fewer_seeds.first is a whole number"),
+        (f"{STUDY}[fewer_seeds]\nother = 1\n", "fewer_seeds.other: no experiment of it"),
         (STUDY.replace('"held_out"', '["test"]'), "images = ['test']"),
         (STUDY.replace("seeds = 2", f"seeds = 2\nflags = {'[' * 5000}"), "recursion"),
         ("differences = []\n" + STUDY.split("[differences]")[0], "no attribute"),
@@ -91,6 +94,13 @@ def test_the_jobs_are_all_experiments_of_a_seed_then_of_the_next(tmp_path):
     assert jobs == [("Later", 0, 678), ("First", 0, 678), ("Later", 1, 678), ("First", 1, 678)]
     path.write_text(STUDY.replace("seeds = 2", "seeds = 2\nsplits = true"))
     assert [job.settings.split_seed for job in jobs_of(path)] == [0, 0, 1, 1]
+
+
+def test_an_experiment_may_have_fewer_seeds(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(f"{STUDY}[fewer_seeds]\nlater = 1\n".replace("= 2", "= 3\nfirst_seed = 7"))
+    jobs = [(job.experiment, job.settings.seed) for job in jobs_of(path)]
+    assert jobs == [("later", 7), ("first", 7), ("first", 8), ("first", 9)]
 
 
 def test_an_experiment_is_compared_with_several(tmp_path):

@@ -197,7 +197,10 @@ def test_what_is_written(measured, tmp_path):
     summary.write(measured, tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     pictures = {f"{name}.{kind}" for name in ("accuracy", "cosines") for kind in ("png", "svg")}
-    texts = {f"{name}.md" for name in ("README", "finding", "table", "counting", "reach", "method")}
+    texts = {
+        "README.md", "finding.md", "table.md", "differences.md", "counting.md", "reach.md",
+        "method.md",
+    }  # fmt: skip
     assert names == texts | pictures
     hours = sum(run["cpu_seconds"] for run in measured.values()) / 3600
     assert f"took {hours:.1f} hours of processor time" in " ".join(

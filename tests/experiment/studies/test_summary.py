@@ -34,8 +34,8 @@ def test_the_second_of_a_difference_is_subtracted(study):
         for name in ("later", "first")
     )
     assert (later > first).all()
-    by_seed = summary.compared(study.definition, summary.figures(runs, "held_out_accuracy"))
-    np.testing.assert_array_equal(by_seed["later − first"], later - first)
+    by_seed = summary.compared(study.definition, {"later": later, "first": first[:1]})
+    np.testing.assert_array_equal(by_seed["later − first"], later[:1] - first[:1])
     table = summary.table(study.definition, runs).splitlines()
     (row,) = [cells(row) for row in table if "later −" in row]
     assert row[1:] == [f"{100 * (later - first).mean():+.2f}", "2 of 2"]
@@ -44,24 +44,24 @@ def test_the_second_of_a_difference_is_subtracted(study):
 def test_an_interval_takes_five_seeds(study):
     accuracies = [0.9, 0.91, 0.92, 0.95, 0.96]
     low, high = stats.ttest_1samp(100 * np.array(accuracies), 0).confidence_interval(0.95)
-    head, ((_, mean, deviation),) = rows_of(study, runs_of(accuracies), seeds=range(5))
-    assert head[1] == "accuracy, % held out (95 % CI)"
+    head, ((_, _, mean, deviation),) = rows_of(study, runs_of(accuracies), seeds=range(5))
+    assert head[2] == "accuracy, % held out (95 % CI)"
     assert mean == f"92.8 ({low:.1f} to {high:.1f})"
     assert deviation == f"{100 * np.std(accuracies, ddof=1):.1f}"
-    head, ((_, mean, _),) = rows_of(study, runs_of(accuracies[:4]), seeds=range(4))
-    assert (head[1], mean) == ("accuracy, % held out", "92.0")
-    _, ((_, mean, deviation),) = rows_of(study, runs_of([0.5]), seeds=range(1))
+    head, ((_, _, mean, _),) = rows_of(study, runs_of(accuracies[:4]), seeds=range(4))
+    assert (head[2], mean) == ("accuracy, % held out", "92.0")
+    _, ((_, _, mean, deviation),) = rows_of(study, runs_of([0.5]), seeds=range(1))
     assert (mean, deviation) == ("50.0", "–")
 
 
 def test_failures_are_counted(study):
     runs = runs_of([0.9, 0.8999, 0.95])
     head, (row,) = rows_of(study, runs, seeds=range(3), failure_below=0.9)
-    assert head[3:] == ["lowest", "failures (below 90%)"]
-    assert row[3:] == ["90.0", "1"]
+    assert head[4:] == ["lowest", "failures (below 90%)"]
+    assert row[4:] == ["90.0", "1"]
     del runs[0]["held_out_accuracy"]
     _, (row,) = rows_of(study, runs, seeds=range(3), failure_below=0.9)
-    assert row[1:] == ["diverged", "–", "–", "2"]
+    assert row[2:] == ["diverged", "–", "–", "2"]
 
 
 def test_the_quality_of_the_first_and_the_last_epoch(study):
@@ -69,8 +69,8 @@ def test_the_quality_of_the_first_and_the_last_epoch(study):
     other = quality + np.array([0.2, 0, 0, 0, 0, 0])
     runs = [*runs_of([0.5], quality.tolist()), *runs_of([0.5], other.tolist())]
     head, (row,) = rows_of(study, runs)
-    assert head[3:] == ["cosine, box 1", "box 2", "relative error, box 1", "box 2"]
-    assert row[3:] == ["0.20 → 0.40", "0.20 → 0.40", "1.50 → 0.50", "1.25 → 2.00"]
+    assert head[4:] == ["cosine, box 1", "box 2", "relative error, box 1", "box 2"]
+    assert row[4:] == ["0.20 → 0.40", "0.20 → 0.40", "1.50 → 0.50", "1.25 → 2.00"]
 
 
 @pytest.mark.parametrize(("epochs", "marker"), [(1, "."), (2, "")])
