@@ -41,8 +41,7 @@ STORY = {
         "## The eight faults, and what each costs",
     ),
     "synthetic-gradients": (
-        "results/studies/rules/table.md",
-        "results/studies/combinations/table.md",
+        "results/rules.md",
         "results/studies/predictability/table.md",
         "## A schedule of the rate makes runs more alike",
         "## Cosine and relative error along the training",

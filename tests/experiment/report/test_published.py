@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -116,6 +117,23 @@ def test_studies(path, tmp_path):
         accuracies = [run.get(figure) for run in runs if run["experiment"] == name]
         mean = "diverged" if None in accuracies else f"{100 * np.mean(accuracies):.1f}"
         assert means[name].startswith(mean)
+
+
+def test_every_rule_has_the_rates_that_its_grids_chose_none_at_an_end():
+    tuning = definition.read(PROJECT / "presets/studies/tuning.toml")
+    rules = jobs_of(definition.read(PROJECT / "presets/studies/rules.toml"))
+    used = {job.experiment: job.settings for job in rules}
+    tried = {job.experiment: job.settings for job in jobs_of(tuning)}
+    tuned = set()
+    for grid, row in summary.best(tuning, store.read(RESULTS / "studies/tuning")).items():
+        rule = grid.removesuffix("-rec").removesuffix("-sg").removesuffix("-x")
+        ((flag, best),) = (each.removeprefix("--").split("=") for each in tuning.grids[grid][row])
+        values = [getattr(tried[name], flag) for name in tuning.grids[grid]]
+        assert min(values) < float(best) < max(values), grid
+        chosen = replace(tried[row], seed=0, split_seed=0)
+        assert chosen.numeric() == used[rule].numeric(), grid
+        tuned.add(rule)
+    assert tuned == set(used)
 
 
 @pytest.mark.slow
