@@ -1,4 +1,4 @@
-"""A notebook, to be read, and run from the top in a clean kernel."""
+"""Reads a notebook, and runs it from the top in a clean kernel."""
 
 import nbformat
 from nbclient import NotebookClient

@@ -14,7 +14,7 @@ from graph.windows import Inputs, Recurrent, gradients, readout_of, windows_manu
 
 
 class Graph(NamedTuple):
-    """What a Session needs of the static graph.
+    """The parts of the static graph that a Session needs.
 
     Attributes:
         session: of the graph.

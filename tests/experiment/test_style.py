@@ -14,11 +14,11 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 
 def figure(shift=0.0):
     """Lines, markers, a rotated text; `shift` is in inches."""
-    found = Figure(figsize=(4, 3))
-    axes = found.add_axes((0.2 + shift / 4, 0.2, 0.7, 0.7))
+    drawing = Figure(figsize=(4, 3))
+    axes = drawing.add_axes((0.2 + shift / 4, 0.2, 0.7, 0.7))
     axes.plot([1, 2, 3.3], [0.1, 0.7, 0.35], "o-")
     axes.set_ylabel("a rotated text")
-    return found
+    return drawing
 
 
 @pytest.fixture(params=["path", "none"])

@@ -17,14 +17,14 @@ def test_the_nine_assignments_follow_the_recorded_run(split, recorded):
 
     def step(x, y):
         """All reads first and no update lost, as in the recorded run; no edge sees to that."""
-        found, *values = loop.session.run(
+        probability, *values = loop.session.run(
             [cost, *new_states, *changes], {loop.x: [x], loop.y: [[y]]}
         )
         for tensor, value, assignment in zip(
             [*new_states, *changes], values, assignments, strict=True
         ):
             loop.session.run(assignment.op, {tensor: value})
-        return found
+        return probability
 
     costs = [sum(step(x, y) for x, y in zip(*split.train, strict=True)) for _ in range(3)]
     np.testing.assert_allclose(costs, recorded["manual"]["cost_per_epoch"][:3], rtol=2e-6)

@@ -56,15 +56,15 @@ def answers(images, wiring):
 @pytest.mark.parametrize("wiring", ["published", "ordered", "connected"])
 def test_fault_1_the_readout_answers_for_the_image_before(wiring, images):
     before, now, other = images
-    said = answers([before, now], wiring)
+    answer = answers([before, now], wiring)
     other_image_now = answers([before, other], wiring)
     other_image_before = answers([other, now], wiring)
     if wiring == "published":
-        assert said == other_image_now
-        assert abs(said - other_image_before) > 1e-3
+        assert answer == other_image_now
+        assert abs(answer - other_image_before) > 1e-3
     else:
-        assert abs(said - other_image_now) > 1e-3
-        assert said == other_image_before
+        assert abs(answer - other_image_now) > 1e-3
+        assert answer == other_image_before
 
 
 @pytest.mark.parametrize(

@@ -99,8 +99,8 @@ def test_the_true_gradients_are_those_of_automatic_differentiation():
         boxes = forward.box_1, forward.box_2
         t_1, t_2 = tf.gradients(cost, [box.a for box in boxes])
         u, v = tf.gradients(cost, [box.z for box in boxes])
-    found, expected = one.run([one.rows, Rows(t_1, t_2, u, v, t_1, t_2, u, v)])
-    for name, value, by_tensorflow in zip(Rows._fields, found, expected, strict=True):
+    computed, expected = one.run([one.rows, Rows(t_1, t_2, u, v, t_1, t_2, u, v)])
+    for name, value, by_tensorflow in zip(Rows._fields, computed, expected, strict=True):
         np.testing.assert_allclose(value, by_tensorflow, rtol=1e-9, err_msg=name)
 
 
@@ -137,6 +137,6 @@ def test_gradients_that_all_but_vanish_have_a_direction():
     one.values[list(one.weights._fields).index("w_fc")] *= 1e-25
     with one.graph.as_default():
         figures = quality(one.x, one.rows)
-    found = one.run(figures)
-    assert found.pooled_cosine_2 != 0
-    assert found.update_cosine_1 != 0
+    computed = one.run(figures)
+    assert computed.pooled_cosine_2 != 0
+    assert computed.update_cosine_1 != 0

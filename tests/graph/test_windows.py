@@ -76,7 +76,7 @@ class Step(NamedTuple):
 
     @property
     def expected(self):
-        """What NumPy has for the variables."""
+        """The variables, by NumPy."""
         w = self.w
         return [w["w_x"], w["w_rec"], w["w_fc"][:, None], *(each["w_sg"] for each in self.their)]
 
@@ -278,12 +278,12 @@ def test_what_each_box_learns_from(window, lacking, of):
     with step.graph.as_default():
         labels = tf.constant([[float(y)] for _, y in pairs], tf.float64)
         arguments = list(map(tf.constant, images)), labels, step.weights
-        found = gradients(*arguments, step.modules, window=window)
+        computed = gradients(*arguments, step.modules, window=window)
         true = gradients(*arguments, (), window=BOXES)
     with step.session() as session:
-        found, true = session.run([found, true])
+        computed, true = session.run([computed, true])
     for n, (inputs, y) in enumerate(pairs):
-        for each, modules, size in ((found, step.their, window), (true, [], BOXES)):
+        for each, modules, size in ((computed, step.their, window), (true, [], BOXES)):
             expected = numpy_windows.gradients(inputs, y, step.w, modules, size)
             np.testing.assert_allclose([g[n] for g in each], expected, rtol=1e-9)
 

@@ -29,13 +29,13 @@ from tests.reference.access_order import unordered
 
 trained = {name: [each.weights._asdict() for each in pair] for name, pair in networks.items()}
 feed = {pixels: images[batches[-1]], answers: labels[batches[-1]]}
-found = {
+results = {
     "weights": tf_session.run(trained),
     "apart": {name: [float(now[name]) for now in apart] for name in networks},
     "right": {name: [list(map(int, now[name])) for now in seen.values()] for name in networks},
     "unordered": unordered(executed(tf_session, steps, feed)),
 }
-print(json.dumps(found, default=np.ndarray.tolist))
+print(json.dumps(results, default=np.ndarray.tolist))
 """
 each_network = pytest.mark.parametrize(
     ("name", "which"), [(name, which) for name in RATES for which in (0, 1)]
@@ -78,8 +78,8 @@ def train(data, steps, rate, rate_of_biases):
         w_2 -= rate * a_1.T @ d
         b_2 -= rate_of_biases * d.sum(0)
         if step % 1000 == 0 or step == steps - 1:
-            said = sigma(sigma(x[:1000] @ w_1 + b_1) @ w_2 + b_2).argmax(1)
-            right.append(int(np.sum(said == data.labels[:1000])))
+            predicted = sigma(sigma(x[:1000] @ w_1 + b_1) @ w_2 + b_2).argmax(1)
+            right.append(int(np.sum(predicted == data.labels[:1000])))
     return {"w_1": w_1, "b_1": b_1, "w_2": w_2, "b_2": b_2}, right
 
 
@@ -111,19 +111,19 @@ def test_initial_values_are_of_a_truncated_normal():
 
 @each_network
 def test_it_trains_as_numpy_does(executed, data, name, which):
-    _, found = executed
+    _, results = executed
     weights, right = train(data, STEPS, *RATES[name][which])
     for field, expected in weights.items():
-        values = found["weights"][name][which][field]
+        values = results["weights"][name][which][field]
         tolerance = 1e-12 if name == "float64" else 1e-5
         np.testing.assert_allclose(values, expected, rtol=0, atol=tolerance, err_msg=field)
     # One image may be rounded to the other side.
-    assert [now[which] for now in found["right"][name]] == pytest.approx(right, abs=1)
+    assert [now[which] for now in results["right"][name]] == pytest.approx(right, abs=1)
 
 
 def test_manual_and_auto_go_the_same_way(executed):
-    notebook, found = executed
-    apart = {name: np.maximum.accumulate(values) for name, values in found["apart"].items()}
+    notebook, results = executed
+    apart = {name: np.maximum.accumulate(values) for name, values in results["apart"].items()}
     assert {len(values) for values in apart.values()} == {STEPS}
     assert apart["float64"][-1] < 1e-12
     assert 0 < apart["float32"][-1] < 1e-5
@@ -132,14 +132,14 @@ def test_manual_and_auto_go_the_same_way(executed):
     for row, step in zip(largest, (1, STEPS), strict=True):
         assert row == [str(step), *(f"{apart[name][step - 1]:.1g}" for name in RATES)]
     for row, step, count, *now in zip(
-        right, (1, STEPS), (COUNTS[0], "–"), *found["right"].values(), strict=True
+        right, (1, STEPS), (COUNTS[0], "–"), *results["right"].values(), strict=True
     ):
         assert row == [str(step), count, *(str(each) for pair in now for each in pair)]
 
 
 def test_reads_come_before_writes(executed):
-    _, found = executed
-    assert found["unordered"] == []
+    _, results = executed
+    assert results["unordered"] == []
 
 
 def test_what_is_committed_is_the_whole_run(data):

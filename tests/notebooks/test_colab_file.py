@@ -73,23 +73,23 @@ def executed(tmp_path_factory):
 
 
 def test_the_file_alone_runs_from_the_top(executed, recorded):
-    folder, _, notebook, found = executed
+    folder, _, notebook, results = executed
     assert {path.name for path in folder.iterdir()} == {
         "decoupled_rnn", "decoupled_rnn_colab.ipynb",
     }  # fmt: skip
-    assert found["network"] == "no network: 192.0.2.1"
+    assert results["network"] == "no network: 192.0.2.1"
     # Nothing was missing, and TensorFlow is the locked one.
     assert printed(notebook, colab.SETUP) == ""
     for mode, run in recorded.items():
         expected = run["cost_per_epoch"][:EPOCHS]
-        np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
+        np.testing.assert_allclose(results["costs"][f"published {mode}"], expected, rtol=1e-4)
 
 
 def test_its_modules_are_those_that_were_unpacked(executed):
-    folder, _, _, found = executed
+    folder, _, _, results = executed
     rooms = ("experiment", "graph")
     ours = {
-        name: Path(file) for name, file in found["files"].items() if name.split(".")[0] in rooms
+        name: Path(file) for name, file in results["files"].items() if name.split(".")[0] in rooms
     }
     assert {"graph.network", "experiment.training.mnist"} <= ours.keys()
     assert all(file.is_relative_to(folder / "decoupled_rnn") for file in ours.values())
@@ -105,11 +105,11 @@ def imported(source):
 
 
 def test_it_installs_what_it_imports_and_no_more(executed):
-    folder, _, notebook, found = executed
+    folder, _, notebook, results = executed
     root = folder / "decoupled_rnn"
     sources = [
         Path(file).read_text()
-        for file in found["files"].values()
+        for file in results["files"].values()
         if Path(file).is_relative_to(root)
     ]
     without_magic = TransformerManager().transform_cell

@@ -66,19 +66,19 @@ def manual_by_numpy(split):
 
 
 def test_it_follows_the_recorded_runs(executed, recorded):
-    notebook, found = executed
+    notebook, results = executed
     for mode, run in recorded.items():
         expected = run["cost_per_epoch"][:EPOCHS]
-        np.testing.assert_allclose(found["costs"][f"published {mode}"], expected, rtol=1e-4)
+        np.testing.assert_allclose(results["costs"][f"published {mode}"], expected, rtol=1e-4)
     np.testing.assert_allclose(
-        found["costs"]["ordered manual"], found["costs"]["connected manual"], rtol=1e-5
+        results["costs"]["ordered manual"], results["costs"]["connected manual"], rtol=1e-5
     )
-    assert found["derivative_error"] < 1e-12
+    assert results["derivative_error"] < 1e-12
     rows = [line.split() for line in printed(notebook, "run-both").splitlines()[1:]]
     assert [row[0] for row in rows] == ["manual", "auto"]
     for mode, first, first_recorded, last, last_recorded, *_, correct, of, total in rows:
         run = recorded[mode]
-        costs = found["costs"][f"published {mode}"]
+        costs = results["costs"][f"published {mode}"]
         assert [first, last] == [f"{costs[i]:.3f}" for i in (0, -1)]
         expected = run["cost_per_epoch"][:EPOCHS]
         assert [first_recorded, last_recorded] == [f"{expected[i]:.3f}" for i in (0, -1)]
@@ -87,13 +87,13 @@ def test_it_follows_the_recorded_runs(executed, recorded):
 
 
 def test_the_answers_and_labels_are_those_of_numpy(executed, manual_by_numpy, split):
-    notebook, found = executed
+    notebook, results = executed
     w = {name: value.copy() for name, value in manual_by_numpy.items()}
     images = np.concatenate([split.test.x, split.held_out.x])
     answers = np.rint(numpy_steps.predict(Settings(), images, w))
     labels = np.concatenate([split.test.y, split.held_out.y])
     total = len(split.test.y)
-    shares = found["shares"]["published manual"]
+    shares = results["shares"]["published manual"]
     # One image may be rounded to the other side.
     one = pytest.approx(0, abs=1.5 / len(split.held_out.y))
     for offset, share in zip(range(-3, 4), shares, strict=True):
@@ -101,7 +101,7 @@ def test_the_answers_and_labels_are_those_of_numpy(executed, manual_by_numpy, sp
         assert share - np.mean(answers[total : total + len(there)] == there) == one, offset
     rows = [line.split() for line in printed(notebook, "compare").splitlines()[1:]]
     assert {" ".join(row[:2]): row[-2:] for row in rows} == {
-        name: [f"{shares[i]:.1%}" for i in (3, 2)] for name, shares in found["shares"].items()
+        name: [f"{shares[i]:.1%}" for i in (3, 2)] for name, shares in results["shares"].items()
     }
 
 
@@ -143,9 +143,9 @@ def test_a_line_that_is_gone_is_an_error():
 
 
 def test_the_controls_train(executed):
-    _, found = executed
+    _, results = executed
     # The second click is refused: threes against threes.
-    ((settings, costs),) = found["controls"]
+    ((settings, costs),) = results["controls"]
     expected = Settings(
         mode="auto", wiring="connected", digits=("3", "8"), epochs=1, lr_auto=0.01
     ).numeric()
@@ -178,8 +178,8 @@ def test_what_is_committed_was_run_from_the_top(recorded, split):
     shown = {row[1]: row[2:] for row in rows if row[0] == "published"}
     for mode, run in recorded.items():
         right = np.sum(np.rint(run["test_predictions"]) == split.test.y)
-        said = np.rint(run["held_out_predictions"])
-        own, before = (np.mean(said == labels[20:]), np.mean(said == labels[19:-1]))
+        predicted = np.rint(run["held_out_predictions"])
+        own, before = (np.mean(predicted == labels[20:]), np.mean(predicted == labels[19:-1]))
         assert shown[mode][:3] == [str(right), "of", "20"]
         percent = [float(share.rstrip("%")) for share in shown[mode][3:]]
         assert percent == pytest.approx([100 * own, 100 * before], abs=0.15)

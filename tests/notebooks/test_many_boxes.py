@@ -35,11 +35,11 @@ T = 28, back-propagation through time: 58 products in a row
 
 def test_it_runs_from_the_top():
     notebook = run_notebook.executed(PATH, "EPOCHS, SEED = 1, 0", LAST_CELL, timeout=1200)
-    found = json.loads(printed(notebook, "last"))
-    assert max(found["differences"].values()) < 1e-5
-    assert found["epochs"] == dict.fromkeys(plan.RULES, 1)
-    assert found["cosines"] == [1, 27]
-    assert not found["dask"]  # Colab has none.
+    results = json.loads(printed(notebook, "last"))
+    assert max(results["differences"].values()) < 1e-5
+    assert results["epochs"] == dict.fromkeys(plan.RULES, 1)
+    assert results["cosines"] == [1, 27]
+    assert not results["dask"]  # Colab has none.
     assert printed(notebook, "count") == FIRST_CHANGES
 
 

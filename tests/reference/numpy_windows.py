@@ -64,16 +64,16 @@ def learn(module, s, g, t, rates):
 
 
 def gradients(inputs, y, w, modules, window):
-    """What each box learns from, by box, with the weights as they are."""
-    total, a, found = len(inputs), {0: w["h_0"]}, {}
+    """The gradient that each box learns from, by box, at the present weights."""
+    total, a, gradients = len(inputs), {0: w["h_0"]}, {}
     forward(inputs, w, 1, a)
     _, d = readout_of(a[total], y, w["w_fc"])
     for k in range(total, 0, -1):
         number = (k - 1) // window
         if k < total and k % window:
-            found[k] = w["w_rec"] @ (found[k + 1] * (1 - a[k + 1] ** 2))
+            gradients[k] = w["w_rec"] @ (gradients[k + 1] * (1 - a[k + 1] ** 2))
         elif number < len(modules):
-            found[k] = module_of(modules[number], a[k], y)[1]
+            gradients[k] = module_of(modules[number], a[k], y)[1]
         else:
-            found[k] = d * w["w_fc"]
-    return [found[k] for k in range(1, total + 1)]
+            gradients[k] = d * w["w_fc"]
+    return [gradients[k] for k in range(1, total + 1)]

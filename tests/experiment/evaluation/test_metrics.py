@@ -24,15 +24,15 @@ def test_wilson_interval():
 
 def test_the_interval_is_scipy_s():
     values = np.random.RandomState(1).normal(0.9, 0.02, 30)
-    found = spread(values)
+    computed = spread(values)
     expected = stats.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=10_000, random_state=2
     )
-    assert found.mean == pytest.approx(np.mean(values))
-    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+    assert computed.mean == pytest.approx(np.mean(values))
+    assert computed.deviation == pytest.approx(np.std(values, ddof=1))
     # Both are drawn at random, ten thousand times.
-    near = 0.05 * (found.high - found.low)
-    assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=near)
+    near = 0.05 * (computed.high - computed.low)
+    assert (computed.low, computed.high) == pytest.approx(expected.confidence_interval, abs=near)
 
 
 @pytest.mark.parametrize("n", range(2, 10))
@@ -78,10 +78,10 @@ def test_only_a_run_on_the_official_data_has_a_recorded_one(official, monkeypatc
     labels = [np.arange(len(p), dtype=np.uint8) % 2 for p in (recorded.test, recorded.held_out)]
     test, held_out = (Images(np.zeros((len(y), 0), np.float32), y) for y in labels)
     split = Split(test, test, held_out, mnist.SHA_256 if official else SHA_256)
-    said = Outcome(History(list(recorded.costs)), recorded.test, recorded.held_out)
-    monkeypatch.setattr(numpy_session, "run", lambda *_: said)
+    made_up = Outcome(History(list(recorded.costs)), recorded.test, recorded.held_out)
+    monkeypatch.setattr(numpy_session, "run", lambda *_: made_up)
     outcome, measured, recorded_run = run(settings, split)
-    assert outcome is said
+    assert outcome is made_up
     assert (recorded_run is not None) == official
     assert (measured["trace_max_relative_cost_difference"] is not None) == official
 

@@ -1,4 +1,4 @@
-"""What a step in windows keeps and waits for, by the equations and by an independent search."""
+"""The numbers a step in windows keeps and the products it waits for, counted in two ways."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_every_window_waits_for_2_k_plus_1_products_of_its_own(window):
             longest[operation] = before + (operation.type == "MatMul")
         return longest[operation]
 
-    found = []
+    chains = []
     for n in range(1, time_boxes // window):
         (rec, x) = (
             op
@@ -93,12 +93,12 @@ def test_every_window_waits_for_2_k_plus_1_products_of_its_own(window):
             if op.type in WRITES and op.name.startswith(f"update_window_{n}/")
         )
         assert chain(rec) == chain(x)
-        found.append(chain(rec))
+        chains.append(chain(rec))
         # No product of a later window comes before, nor of the readout.
         before = {op.name.split("/")[0] for op in ancestors(rec, known) if op.type == "MatMul"}
         later = {f"{kind}_{m}" for kind in ("window", "update_window") for m in range(n + 1, 13)}
         assert not before & (later | {"readout"})
-    np.testing.assert_array_equal(np.diff([0, *found]), 2 * window + 1)
+    np.testing.assert_array_equal(np.diff([0, *chains]), 2 * window + 1)
 
 
 @pytest.mark.slow

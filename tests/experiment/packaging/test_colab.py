@@ -217,14 +217,14 @@ def test_tensorflow_is_asked_for_in_the_locked_version(source, monkeypatch, caps
     assert capsys.readouterr().out == f"Installing tensorflow=={locked}\n"
 
 
-@pytest.mark.parametrize("found", [["2.19.0"], []])
-def test_another_tensorflow_is_mentioned(found, monkeypatch, capsys):
-    versions = [SimpleNamespace(version=version) for version in found]
+@pytest.mark.parametrize("versions_there", [["2.19.0"], []])
+def test_another_tensorflow_is_mentioned(versions_there, monkeypatch, capsys):
+    versions = [SimpleNamespace(version=version) for version in versions_there]
     monkeypatch.setattr(metadata, "distributions", lambda name: iter(versions))
     first_cell.install(TENSORFLOW)
-    (found,) = found or ["another build"]
+    (version_there,) = versions_there or ["another build"]
     assert capsys.readouterr().out == (
-        f"TensorFlow is {found} here, not {TENSORFLOW}: the last digits may differ.\n"
+        f"TensorFlow is {version_there} here, not {TENSORFLOW}: the last digits may differ.\n"
     )
 
 

@@ -47,9 +47,9 @@ def test_links_lead_somewhere(page):
         if re.match("https?://", target):
             continue
         path, _, anchor = target.partition("#")
-        found = (page.parent / path) if path else page
-        assert found.exists(), target
-        assert not anchor or anchor in anchors(found), target
+        destination = (page.parent / path) if path else page
+        assert destination.exists(), target
+        assert not anchor or anchor in anchors(destination), target
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(PROJECT)))

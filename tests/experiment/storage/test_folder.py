@@ -196,5 +196,5 @@ def test_a_link_to_nowhere_yet(tmp_path):
 def test_a_name_that_is_too_long_is_refused(tmp_path):
     with pytest.raises(UserError) as refused:
         folder.resolved(tmp_path / ("a" * 300) / "run")
-    said = f"--results_dir={tmp_path / ('a' * 300)} cannot be used (File name too long)"
-    assert str(refused.value) == said
+    message = f"--results_dir={tmp_path / ('a' * 300)} cannot be used (File name too long)"
+    assert str(refused.value) == message

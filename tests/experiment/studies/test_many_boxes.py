@@ -20,7 +20,7 @@ CDNI = Cell("strips", 28, 1, "cdni")
 
 
 def fake(run):
-    """What a run might measure: best where every rate is in the middle of its range."""
+    """Measurements that a run might have: best where every rate is in the middle of its range."""
     total = 1000 if run.images == "test" else 7000
     middles = {name: (low * high) ** 0.5 for name, (low, high) in RANGES.items()}
     off = sum(
@@ -39,10 +39,10 @@ def fake(run):
 @pytest.fixture(scope="module")
 def measured():
     """All of the study, without its training."""
-    found = {}
-    for jobs in plan.phases(found):
-        found |= {job.settings: fake(job.settings) for job in jobs}
-    return found
+    lines = {}
+    for jobs in plan.phases(lines):
+        lines |= {job.settings: fake(job.settings) for job in jobs}
+    return lines
 
 
 def test_every_cell_is_tuned_by_as_many_tries(measured):
@@ -97,10 +97,10 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     assert len(path.read_text().splitlines()) == 70
     with path.open("a") as file:
         file.write('{"cut of')
-    found = command.run(tmp_path)
-    assert len(found) == plan.total() == 147
+    lines = command.run(tmp_path)
+    assert len(lines) == plan.total() == 147
     assert len(done) == 148  # None was done twice.
-    assert plan.read(tmp_path) == found
+    assert plan.read(tmp_path) == lines
     lines = path.read_text()
     command.run(tmp_path)
     assert path.read_text() == lines
@@ -121,7 +121,7 @@ def data():
     ids=lambda run: run.task,
 )
 def test_a_run_against_numpy(run, data):
-    found = train(run, data)
+    line = train(run, data)
     settings = Settings(
         digits=("01234", "56789"), train_images=2000, test_images=1000, split_seed=run.seed
     )
@@ -157,29 +157,29 @@ def test_a_run_against_numpy(run, data):
             t = np.array(numpy_windows.gradients(xs, y, w, [], run.time_boxes))
             products += [np.sum(one * other, 1) for one, other in ((g, t), (g, g), (t, t))]
         cost += sum(numpy_windows.step(xs, y, w, modules, rates, run.window) for xs, y in block)
-    assert found["cost_last"] == pytest.approx(cost, rel=1e-3)
+    assert line["cost_last"] == pytest.approx(cost, rel=1e-3)
     images = getattr(split, run.images)
     right = 0
     for x, y in zip(*images, strict=True):
         a = {0: w["h_0"]}
         numpy_windows.forward(inputs(x), w, 1, a)
         right += (a[run.time_boxes] @ w["w_fc"] > 0) == y
-    assert found["total"] == len(images.y)
-    assert found["correct"] == pytest.approx(right, abs=2)
-    assert {name: found[name] for name in Run._fields} == run._asdict()
+    assert line["total"] == len(images.y)
+    assert line["correct"] == pytest.approx(right, abs=2)
+    assert {name: line[name] for name in Run._fields} == run._asdict()
     if run.compared:
         expected = (products[0] / np.sqrt(products[1] * products[2]))[:-1]
-        np.testing.assert_allclose(found["cosines"], [expected], atol=2e-3)
+        np.testing.assert_allclose(line["cosines"], [expected], atol=2e-3)
         g_t, g_g, t_t = products[:, :-1]
         expected = np.sqrt((g_g - 2 * g_t + t_t) / t_t)
-        np.testing.assert_allclose(found["relative_errors"], [expected], atol=2e-3)
+        np.testing.assert_allclose(line["relative_errors"], [expected], atol=2e-3)
 
 
 @pytest.mark.slow
 def test_a_run_that_diverges_says_0(data):
     rates = {"lr_x": 1e30, "lr_rec": 1e30, "lr_sg": 1e30}
     run = Run("delay", 2, 1, "state", 4, 1, 0, "test", **rates, compared=True)
-    found = train(run, data)
+    line = train(run, data)
     zeros = np.sum(
         mnist.split(
             data,
@@ -187,9 +187,9 @@ def test_a_run_that_diverges_says_0(data):
         ).test.y
         == 0
     )
-    assert found["cost_last"] is None
-    assert found["correct"] == zeros
-    json.dumps(found, allow_nan=False)
+    assert line["cost_last"] is None
+    assert line["correct"] == zeros
+    json.dumps(line, allow_nan=False)
 
 
 @pytest.mark.slow
@@ -206,12 +206,12 @@ def test_what_is_written(measured, tmp_path):
     assert f"took {hours:.1f} hours of processor time" in " ".join(
         (tmp_path / "README.md").read_text().split()
     )
-    found = summary.accuracies(measured)
+    accuracies = summary.accuracies(measured)
     values = [
         measured[run]["correct"] / 70
         for run in plan.runs_of(CDNI, plan.chosen(CDNI, measured), SEEDS, "held_out")
     ]
-    np.testing.assert_allclose(100 * found[CDNI], values)
+    np.testing.assert_allclose(100 * accuracies[CDNI], values)
     row = next(
         line
         for line in (tmp_path / "table.md").read_text().splitlines()
@@ -222,9 +222,9 @@ def test_what_is_written(measured, tmp_path):
 
 
 def test_failed_runs_are_counted(measured):
-    found = summary.accuracies(measured)
-    found[CDNI] = np.array([0.9] * 7 + [0.599, 0.5, 0.6])
-    rows = summary.table(found).splitlines()
+    accuracies = summary.accuracies(measured)
+    accuracies[CDNI] = np.array([0.9] * 7 + [0.599, 0.5, 0.6])
+    rows = summary.table(accuracies).splitlines()
     (row,) = (row for row in rows if "failed" in row)
     assert row.startswith("| strips | 28 | 1 ") and "2 failed" in row
 

@@ -10,8 +10,8 @@ def test_a_terminal_shows_how_far_it_is(monkeypatch, capsys):
     with Progress(4, done=1) as progress:
         progress(2, 1.5)
         progress(3, 0.25)
-    said, shown = capsys.readouterr()
-    assert said == ""
+    stdout, shown = capsys.readouterr()
+    assert stdout == ""
     assert "1/4" in shown
     assert "epoch/s" in shown or "s/epoch" in shown
     # It leaves the line empty.
