@@ -80,12 +80,12 @@ def test_a_run_that_diverges_does_not_end_the_study(study, monkeypatch, capsys):
     study.run()
     others = study.runs()
     lost = {"not_finite": "the cost of epoch 1 is nan", **study.jobs[2].settings.numeric()}
-    lost["data_sha_256"] = others[0]["data_sha_256"]
+    lost |= {"data_sha_256": others[0]["data_sha_256"], "cpu_seconds": 0}
     store.write(study.folder, [others[0], others[1], others[3]])
     monkeypatch.setattr(runner, "on_workers", lambda jobs, *_, **__: ((job, lost) for job in jobs))
     study.run()
     assert "later, --seed=1: the cost of epoch 1 is nan" in capsys.readouterr().err
     rows = (study.folder / "table.md").read_text().splitlines()
     row, difference = (row.split("|") for row in rows if row.startswith("| later "))
-    assert row[2].strip() == difference[2].strip() == "diverged"
+    assert row[3].strip() == difference[2].strip() == "diverged"
     assert "nan" not in "".join(rows)
