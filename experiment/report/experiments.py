@@ -14,8 +14,8 @@ _FILE = tomllib.loads((PROJECT / "presets" / "experiments.toml").read_text())
 # The flags of each experiment and of each preset, by its folder below results/.
 EXPERIMENTS = {name: entry["flags"] for name, entry in _FILE["experiments"].items()}
 PRESETS = {name: entry["flags"] for name, entry in _FILE["presets"].items()}
-ABOUT = {name: entry["about"] for name, entry in _FILE["experiments"].items()}
 ALL = EXPERIMENTS | PRESETS
+ABOUT = {name: entry["about"] for name, entry in (_FILE["experiments"] | _FILE["presets"]).items()}
 
 
 class Run(NamedTuple):

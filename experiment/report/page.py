@@ -37,7 +37,6 @@ from experiment.training.mnist import SIDE, Split
 STORY = {
     "what-happened": (
         "results/shift.md",
-        "results/table.md",
         "## The eight faults, and what each costs",
     ),
     "synthetic-gradients": (

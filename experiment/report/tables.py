@@ -1,7 +1,7 @@
 """Tables of all experiments, and of the cost of each fault.
 
-results/README.md is the whole; table.md, fault-costs.md, finding.md, learning.md, rules.md and
-limit.md are parts of other pages.
+results/README.md has all runs; fault-costs.md, finding.md, learning.md, rules.md and limit.md are
+parts of other pages.
 """
 
 from collections.abc import Sequence
@@ -50,27 +50,12 @@ def _held_out(run: Run) -> str:
     return f"{accuracy:.1f} % (95 % CI {100 * low:.1f} to {100 * high:.1f})"
 
 
-def short_table(runs: dict[str, Run]) -> str:
-    """The experiments: description, cost, test images, held-out accuracy."""
-    rows = [
-        (f"[{name}](../results/{name})", ABOUT[name], _cost(run), _test(run), _held_out(run))
-        for name, run in runs.items()
-    ]
-    header = (
-        "experiment",
-        "description",
-        "cost, first → last epoch",
-        "test images correct",
-        "held-out accuracy",
-    )
-    return markdown(header, rows)
-
-
-def whole_table(runs: dict[str, Run]) -> str:
+def table_of(runs: dict[str, Run]) -> str:
     """The table of results/README.md."""
     rows = [
         (
             name,
+            ABOUT[name],
             _cost(run),
             _test(run),
             _held_out(run),
@@ -85,6 +70,7 @@ def whole_table(runs: dict[str, Run]) -> str:
     ]
     header = (
         "experiment",
+        "description",
         "cost, first → last epoch",
         "test images correct",
         "held-out accuracy",
@@ -224,16 +210,15 @@ def make() -> None:
     (RESULTS / "learning.md").write_text(learning(store.read(RULES)))
     (RESULTS / "rules.md").write_text(rules(store.read(RULES), store.read(QUALITY_OF_RULES)))
     (RESULTS / "limit.md").write_text(limit(TASK))
-    (RESULTS / "table.md").write_text(short_table(experiments))
     (RESULTS / "fault-costs.md").write_text(faults(experiments | presets))
     (RESULTS / "README.md").write_text(
         "# Results\n\n"
         "`make results` writes this page and runs every command on it. "
         "[docs/what-happened.md](../docs/what-happened.md) explains them.\n\n"
-        f"{whole_table(experiments)}\n"
+        f"{table_of(experiments)}\n"
         "0–4 against 5–9, a harder task, on which the time boxes learn "
         "([docs/synthetic-gradients.md](../docs/synthetic-gradients.md)):\n\n"
-        f"{whole_table(presets)}\n"
+        f"{table_of(presets)}\n"
         "The studies are in [studies/](studies), by `make studies`; 28 time boxes in "
         "[many-boxes/](many-boxes) ([docs/many-boxes.md](../docs/many-boxes.md)). The order of "
         "operations in a step is in [timeline.csv](timeline.csv), by `make results`; its speed in "

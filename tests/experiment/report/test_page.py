@@ -60,7 +60,7 @@ def test_every_answer_of_the_stepper_as_run_is_the_label_of_the_image_before():
 
 
 def test_every_experiment_is_explained():
-    assert list(experiments.ABOUT) == list(experiments.EXPERIMENTS)
+    assert list(experiments.ABOUT) == list(experiments.ALL)
 
 
 def test_each_part_that_is_left_to_the_docs_is_there():

@@ -72,7 +72,7 @@ def results(tmp_path_factory):
         (page, {"report.html"}),
         (
             tables,
-            {"finding.md", "learning.md", "rules.md", "limit.md", "table.md", "fault-costs.md"},
+            {"finding.md", "learning.md", "rules.md", "limit.md", "fault-costs.md"},
         ),
         (tables, {"README.md"}),
         (pictures, {"shift.md", "shift.png", "costs.png", "strip.png"}),
