@@ -232,7 +232,8 @@ def block(
         lambda rounds, change, before, _: is_far(rounds, change, before),
         next_round,
         (0, most, most, start),
-        maximum_iterations=2 * images,
+        # One is enough if the time boxes do not learn.
+        maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),
     )
     h_1, h_2, d = hidden(s.a_1, h_1_before), hidden(s.a_2, h_2_before), d_readout(s.p, y)
     # h₀ᵀu of all images and h₁ᵀv, in one product
