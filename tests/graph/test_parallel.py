@@ -94,12 +94,13 @@ def assert_equal_numpy(small, rates, w, images, labels):
 @pytest.mark.parametrize(
     ("rates", "fewest", "most"),
     [
-        (Rates(0, 0, 0), 2, 2),
+        (Rates(0, 0, 0), 1, 1),
+        (Rates(lr_x=0.05, lr_rec=0, lr_sg=0.02), 1, 1),
         (POST, 3, 4),
         (Rates(lr_x=0.05, lr_rec=3e-4, lr_sg=0.02), 4, 9),
         (HIGH, 9, 2 * BLOCK),
     ],
-    ids=["zero", "post", "between", "high"],
+    ids=["zero", "frozen boxes", "post", "between", "high"],
 )
 def test_epochs_equal_numpy(small, rates, fewest, most):
     rounds = assert_equal_numpy(small, rates, *draw())
