@@ -235,15 +235,15 @@ def draw_cosines_of_cdni(axes: Axes, measured: Measured) -> None:
 
 
 def draw_cosines_of_rules(axes: Axes, measured: Measured) -> None:
-    """The cosines of every rule at T = 28, box by box, in the last epoch."""
+    """The cosines of every rule at T = 28, box by box, in the last epoch; dashed if K = 4."""
     for window, style in ((1, "-"), (4, "--")):
         for rule in RULES:
             if RULES[rule].module_input:
                 values = cosines(measured, Cell("strips", 28, window, rule))[:, -1]
-                label = f"{RULES[rule].title}, K = {window}"
+                label = RULES[rule].title if window == 1 else None
                 axes.plot(BOXES, values.mean(0), style, color=COLORS[rule], label=label)
     axes.legend()
-    _finish(axes, f"every rule, epoch {EPOCHS_SHOWN[-1]}")
+    _finish(axes, f"every rule, epoch {EPOCHS_SHOWN[-1]}; K = 1, dashed: K = 4")
 
 
 def _finish(axes: Axes, title: str) -> None:
