@@ -122,7 +122,7 @@ def test_studies(path, tmp_path):
 def test_every_rule_has_the_rates_that_its_grids_chose_none_at_an_end():
     tuning = definition.read(PROJECT / "presets/studies/tuning.toml")
     rules = jobs_of(definition.read(PROJECT / "presets/studies/rules.toml"))
-    used = {job.experiment: job.settings for job in rules}
+    used = {job.experiment: job.settings for job in rules if job.settings.seed == 0}
     tried = {job.experiment: job.settings for job in jobs_of(tuning)}
     tuned = set()
     for grid, row in summary.best(tuning, store.read(RESULTS / "studies/tuning")).items():
