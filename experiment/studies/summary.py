@@ -124,7 +124,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     write_whole(folder / "table.md", text)
     count = len(study.seeds)
     means = "Student's t" if few(count) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
-    seeds = "1 seed" if count == 1 else f"{count} seeds"
+    seeds = ("up to " if study.fewer_seeds else "") + ("1 seed" if count == 1 else f"{count} seeds")
     # Older runs do not say.
     seconds = [run["cpu_seconds"] for run in runs if "cpu_seconds" in run]
     took = f" The {len(runs)} runs took {sum(seconds) / 3600:.1f} hours of one core."
