@@ -25,7 +25,7 @@ FAILED = 90
 TASK = Settings(digits=("01234", "56789"), train_images=2000, test_images=1000)
 RULES = RESULTS / "studies" / "rules"
 QUALITY_OF_RULES = RESULTS / "studies" / "quality"
-# Cosines and relative errors that need no measuring: the true gradient's, zero's, none.
+# Where the gradient is the true one or zero, cosine and relative error follow; a readout has none.
 EXACT: dict[str, Sequence[str]] = {
     "truncated": ("0", "1", "1", "0"),
     "bptt": ("1", "1", "0", "0"),

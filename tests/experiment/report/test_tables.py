@@ -61,7 +61,7 @@ def test_the_result_is_that_of_the_runs(accuracy):
     for part, values in zip(parts, figures, strict=True):
         interval = stats.bootstrap([values], np.mean, method="percentile").confidence_interval
         assert [float(number) for number in part] == pytest.approx(
-            [values.mean(), interval.low, interval.high], abs=0.07
+            [values.mean(), interval.low, interval.high], abs=0.06
         )
 
 
