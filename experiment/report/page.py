@@ -35,13 +35,9 @@ from experiment.training.mnist import SIDE, Split
 # The pages of docs/, and what this page leaves to them: sections by heading, tables by file.
 # Pictures that `drawings` lacks are left to them too.
 STORY = {
-    "what-happened": (
-        "results/shift.md",
-        "## The eight faults, and what each costs",
-    ),
+    "what-happened": ("## The eight faults, and what each costs",),
     "synthetic-gradients": (
         "results/rules.md",
-        "results/studies/predictability/table.md",
         "## A schedule of the rate makes runs more alike",
         "## Cosine and relative error along the training",
         "## Limits",

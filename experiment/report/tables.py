@@ -153,40 +153,27 @@ def learning(runs: list[dict[str, Any]]) -> str:
 
 
 def rules(runs: list[dict[str, Any]], of_quality: list[dict[str, Any]]) -> str:
-    """The study of update rules in one table, with the quality of the gradients, and differences.
+    """The study of update rules in one table, with the quality of the gradients.
 
     Args:
         runs: of the study.
         of_quality: runs with `--diagnostics`.
     """
-    accuracy = {n: 100 * v for n, v in summary.figures(runs, "held_out_accuracy").items()}
     quality = summary.qualities(of_quality)
-
-    def points(values: npt.NDArray[np.float64], form: str) -> str:
-        mean, _, low, high = spread(values)
-        return f"{mean:{form}} ({low:{form}} to {high:{form}})"
 
     def course(name: str, of: str) -> str:
         means = quality[name][:, :, QUALITY.index(of)].mean(axis=0)
         return f"{means[0]:.2f} → {means[-1]:.2f}"
 
-    rows, differences = [], []
-    for name, values in accuracy.items():
+    rows = []
+    for name, shares in summary.figures(runs, "held_out_accuracy").items():
+        values = 100 * shares
+        mean, _, low, high = spread(values)
+        accuracy = f"{mean:.1f} ({low:.1f} to {high:.1f})", f"{values.min():.1f}"
         figures = [course(name, of) for of in summary.TABLED] if name in quality else EXACT[name]
-        counts = f"{len(values)}", points(values, ".1f"), f"{values.min():.1f}"
-        rows.append((name, *counts, f"{np.sum(values < FAILED)}", *figures))
-        against = (
-            "–" if name == other else points(values - accuracy[other][: len(values)], "+.2f")
-            for other in ("readout-100", "bptt")
-        )
-        differences.append((name, *against))
+        rows.append((name, f"{len(values)}", *accuracy, f"{np.sum(values < FAILED)}", *figures))
     header = ("rule", "seeds", "accuracy, % held out", "lowest", f"below {FAILED} %")
-    return "\n".join(
-        [
-            markdown((*header, *summary.TABLED.values()), rows),
-            markdown(("rule", "minus readout-100, points", "minus bptt, points"), differences),
-        ]
-    )
+    return markdown((*header, *summary.TABLED.values()), rows)
 
 
 def limit(settings: Settings) -> str:

@@ -14,6 +14,7 @@ from experiment.settings import PROJECT, Settings
 from graph.weights import portable_draw
 from numpy_version import decoupled_rnn
 from tests import processes
+from tests.preloaded_process import run
 from tests.reference import numpy_steps
 from tests.reference.result_files import read_costs, read_predictions
 
@@ -60,7 +61,7 @@ def run_numpy(settings, split):
 def test_other_settings_follow_numpy(mode, engine, tmp_path, split):
     rates = {"auto": {"lr_auto": 0.05}, "manual": {"lr_x": 0.01, "lr_rec": 1e-4, "lr_sg": 1e-3}}
     settings = Settings(mode=mode, epochs=3, seed=7, **rates[mode])
-    result = processes.run(
+    result = run(
         f"--mode={mode}", f"--engine={engine}", "--seed=7", "--epochs=3",
         f"--results_dir={tmp_path}", *(f"--{name}={rate}" for name, rate in rates[mode].items()),
     )  # fmt: skip
@@ -78,7 +79,7 @@ def test_other_settings_follow_numpy(mode, engine, tmp_path, split):
 
 @pytest.mark.parametrize("rate", ["--lr_sg=3e38", "--lr_sg=1e30"])
 def test_numpy_s_cost_that_is_not_finite_gets_one_line(rate, tmp_path):
-    result = processes.run("--mode=numpy", rate, "--epochs=2", f"--results_dir={tmp_path}")
+    result = run("--mode=numpy", rate, "--epochs=2", f"--results_dir={tmp_path}")
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert "the cost of epoch 1 is nan" in line
@@ -123,7 +124,7 @@ def ordered_by_numpy(split):
 def test_ordered_follows_numpy_and_tells_zeros_from_ones(
     mode, engine, test_correct, held_out, tmp_path, ordered_by_numpy
 ):
-    result = processes.run(
+    result = run(
         f"--mode={mode}", f"--engine={engine}", "--wiring=ordered", f"--results_dir={tmp_path}"
     )
     assert result.returncode == 0, result.stderr
@@ -146,7 +147,7 @@ def test_back_propagation_by_hand_is_automatic_differentiation(tmp_path):
         "--mode=auto --lr_auto=0.01",
         "--gradient_1=true --gradient_2=true --lr_x=0.01 --lr_rec=0.01",
     ):
-        assert processes.run(*common, *own.split()).returncode == 0
+        assert run(*common, *own.split()).returncode == 0
     auto, true = (
         read_costs(tmp_path / name) for name in ("connected-auto", "connected-manual-true-true")
     )
@@ -157,7 +158,7 @@ def test_back_propagation_by_hand_is_automatic_differentiation(tmp_path):
 def test_connected_is_ordered_in_manual_mode(tmp_path):
     for wiring in ("ordered", "connected"):
         arguments = (f"--wiring={wiring}", "--epochs=5", "--lr_rec=1e-5", "--digits=3,8")
-        assert processes.run(*arguments, f"--results_dir={tmp_path}").returncode == 0
+        assert run(*arguments, f"--results_dir={tmp_path}").returncode == 0
     ordered, connected = (tmp_path / f"{wiring}-manual" for wiring in ("ordered", "connected"))
     np.testing.assert_allclose(read_costs(ordered), read_costs(connected), rtol=1e-5)
     assert json.loads((ordered / "metrics.json").read_text())["digits"] == ["3", "8"]
@@ -179,7 +180,7 @@ def test_update_rules_follow_numpy(changes, rows, tmp_path, split):
     settings = Settings(wiring="ordered", epochs=2, train_images=10, lr_rec=1e-4, **changes)
     own = [f"--{name}={value}" for name, value in changes.items()]
     flags = "--wiring=ordered --epochs=2 --train_images=10 --lr_rec=1e-4"
-    result = processes.run(*flags.split(), *own, f"--results_dir={tmp_path}")
+    result = run(*flags.split(), *own, f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     folder = tmp_path / settings.name
     drawn = {
@@ -221,7 +222,7 @@ def test_the_numpy_post_is_followed(tmp_path):
 
 
 def test_the_numpy_post_without_its_fault(tmp_path):
-    result = processes.run("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
+    result = run("--mode=numpy", "--recurrent_update=outer", f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "numpy-outer" / "metrics.json").read_text())
     # The figures of docs/experiment.md §7.

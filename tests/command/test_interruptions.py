@@ -1,6 +1,6 @@
 """A run that is interrupted, fails, or finds no room keeps the former results and the checkpoints.
 
-These need real processes: signals, two runs at once, full and read-only disks. Kills are in
+These need processes: signals, two runs at once, full and read-only disks. Kills are in
 tests/campaigns/kills. Damaged checkpoints are in tests/experiment/storage.
 """
 
@@ -14,7 +14,9 @@ import time
 import pytest
 
 from experiment.settings import PROJECT
-from tests.processes import REPRODUCE, error_line, run, started, wait_for
+from tests import processes
+from tests.preloaded_process import run, started
+from tests.processes import error_line, wait_for
 from tests.reference.result_files import contents
 
 pytestmark = pytest.mark.slow
@@ -24,7 +26,7 @@ FLAGS = ("--epochs=30", "--train_images=30", "--test_images=5", "--checkpoint_ev
 
 
 def start(results_dir, *flags):
-    return started(REPRODUCE, *FLAGS, f"--results_dir={results_dir}", *flags)
+    return started(*FLAGS, f"--results_dir={results_dir}", *flags)
 
 
 def finish(results_dir, *flags, **options):
@@ -120,7 +122,9 @@ def test_a_second_signal_ends_the_run_at_once(former, results_dir):
 
 
 def test_a_signal_before_the_first_epoch_leaves_nothing(tmp_path):
-    with start(tmp_path) as process:
+    # While it imports TensorFlow.
+    command = processes.REPRODUCE, *FLAGS, f"--results_dir={tmp_path}"
+    with processes.started(*command) as process:
         wait_for((tmp_path / f".{NAME}.new").exists, process)
         line = interrupt(process, signal.SIGTERM)
     assert line == "reproduce.py: interrupted: nothing was written"
@@ -249,8 +253,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def test_a_clock_that_jumps(new, tmp_path, outcome):
-    command = "-c", JUMPING_CLOCK, REPRODUCE, *FLAGS, f"--results_dir={tmp_path}"
-    with started(*command) as process:
+    command = "-c", JUMPING_CLOCK, processes.REPRODUCE, *FLAGS, f"--results_dir={tmp_path}"
+    with processes.started(*command) as process:
         _, stderr = process.communicate()
     assert (process.returncode, stderr) == (0, "")
     assert contents(tmp_path / NAME) == new

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from experiment.settings import RESULTS
-from tests import processes
+from tests import preloaded_process, processes
 from tests.reference.result_files import contents, read_costs, read_predictions
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def run(request, tmp_path_factory):
     folders = []
     for threads in ("1", "8"):
         results_dir = tmp_path_factory.mktemp("results")
-        result = processes.run(
+        result = preloaded_process.run(
             f"--mode={mode}", f"--engine={engine}", f"--results_dir={results_dir}",
             TF_NUM_INTEROP_THREADS=threads,
         )  # fmt: skip
@@ -93,7 +93,7 @@ def test_no_part_of_a_picture_is_blank(run):
 
 def test_feed_follows_the_recorded_run(recorded, tmp_path):
     """20 epochs: one Session.run per image takes long, and the other engines train to the end."""
-    result = processes.run("--engine=feed", "--epochs=20", f"--results_dir={tmp_path}")
+    result = preloaded_process.run("--engine=feed", "--epochs=20", f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     costs = read_costs(tmp_path / "published-manual")
     np.testing.assert_allclose(costs, recorded["manual"]["cost_per_epoch"][:20], rtol=1e-5)
@@ -107,7 +107,7 @@ def test_the_committed_diff_is_what_the_command_writes(run):
 
 def test_all_images_may_be_used(tmp_path):
     flags = ("--epochs=1", "--train_images=1", "--test_images=2114")
-    result = processes.run(*flags, f"--results_dir={tmp_path}")
+    result = preloaded_process.run(*flags, f"--results_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
     metrics = json.loads((tmp_path / "published-manual" / "metrics.json").read_text())
     assert metrics["test_total"] == 2114

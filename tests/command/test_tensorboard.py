@@ -12,6 +12,7 @@ import pytest
 from experiment.evaluation.tensorboard import DESCRIPTIONS
 from experiment.training.outcome import QUALITY
 from tests import processes
+from tests.preloaded_process import run
 from tests.reference.result_files import contents, read_costs
 
 pytestmark = pytest.mark.slow
@@ -23,18 +24,18 @@ FLAGS = ("--wiring=ordered", "--epochs=3", "--train_images=30", "--test_images=4
 def folders(tmp_path_factory):
     """Results of a run, and of one that went on after its second epoch."""
     whole, resumed = (tmp_path_factory.mktemp(name) for name in ("whole", "resumed"))
-    result = processes.run(*FLAGS, "--tensorboard", f"--results_dir={whole}")
+    result = run(*FLAGS, "--tensorboard", f"--results_dir={whole}")
     assert (result.returncode, result.stderr) == (0, "")
     flags = (*FLAGS, "--checkpoint_every=2", f"--results_dir={resumed}")
-    assert processes.run(*flags, "--keep_checkpoints").returncode == 0
+    assert run(*flags, "--keep_checkpoints").returncode == 0
     shutil.rmtree(resumed / NAME / "checkpoint" / "epoch-3")
-    result = processes.run(*flags, "--resume", "--tensorboard")
+    result = run(*flags, "--resume", "--tensorboard")
     assert result.stdout.startswith("epoch 3 of 3")
     return whole, resumed
 
 
 def test_the_other_files_are_the_same_bytes(folders, tmp_path):
-    assert processes.run(*FLAGS, f"--results_dir={tmp_path}").returncode == 0
+    assert run(*FLAGS, f"--results_dir={tmp_path}").returncode == 0
     for folder in folders:
         assert contents(folder / NAME) == contents(tmp_path / NAME)
 

@@ -25,13 +25,12 @@ import pytest
 from experiment.settings import PROJECT
 from experiment.storage.folder import write_whole
 from tests.campaigns.kills import kill_at_file_event
-from tests.campaigns.kills.preloaded_process import PreloadedProcess
+from tests.preloaded_process import preloaded
 from tests.processes import (
     REPRODUCE,
     SMALL_STUDY,
     certificates,
     dask_workers,
-    kill_session,
     last_line,
     scheduler,
     session_of,
@@ -81,8 +80,7 @@ class Kind:
     def run_undisturbed(self, folder):
         """Runs the command to its end; returns its seconds and its events."""
         begun = time.monotonic()
-        program = kill_at_file_event.__file__, folder, "", 0, *self.command(folder)
-        with started(*program, RENAMEAT2="no") as process:
+        with self.killed_at(folder, "", 0, RENAMEAT2="no") as process:
             _, stderr = process.communicate()
         assert process.returncode == 0, stderr
         events = json.loads(stderr.splitlines()[-1])
@@ -106,7 +104,7 @@ class Kind:
                 yield process
 
     def killed_at(self, folder, event, number, **environment):
-        """The command in kill_at_file_event.py."""
+        """The command in kill_at_file_event.py; without an event it is not killed."""
         program = kill_at_file_event.__file__, folder, event, number, *self.command(folder)
         return started(*program, **environment)
 
@@ -114,7 +112,7 @@ class Kind:
 class Run(Kind):
     """A single run that replaces the results of an earlier one.
 
-    Killed runs are forks of a process that has imported TensorFlow, which halves their time.
+    Runs are forks of a process that has imported TensorFlow, which halves their time.
     """
 
     failure = "a run is killed (SIGKILL) at any moment"
@@ -131,14 +129,9 @@ class Run(Kind):
     def command(self, folder):
         return REPRODUCE, *self.flags, f"--results_dir={folder}"
 
-    @contextlib.contextmanager
     def killed_at(self, folder, event, number, **environment):
-        arguments = str(folder), event, str(number), *self.command(folder)
-        process = PreloadedProcess(arguments, environment, folder.parent)
-        try:
-            yield process
-        finally:
-            kill_session(process)
+        arguments = folder, event, number, *self.command(folder)
+        return preloaded(kill_at_file_event.main, *arguments, **environment)
 
     def begin(self, folder):
         """Copies the results that the run replaces."""
@@ -172,9 +165,8 @@ class Run(Kind):
         self.begin(folder)
         epoch = 0
         for kills in itertools.count():
-            command = (
-                self.killed(folder, random) if kills < most else started(*self.command(folder))
-            )
+            kill = kills < most
+            command = self.killed(folder, random) if kill else self.killed_at(folder, "", 1)
             with command as process:
                 _, stderr = process.communicate(timeout=HANG_SECONDS)
             assert stderr == ""  # No checkpoint is damaged.

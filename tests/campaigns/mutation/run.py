@@ -39,7 +39,7 @@ from experiment.markdown import markdown
 from experiment.settings import PROJECT
 from experiment.storage.folder import write_whole
 from experiment.training.startup import fix_rounding
-from tests.campaigns.kills.preloaded_process import fork
+from tests.preloaded_process import fork
 from tests.project_copy import copy_project
 
 LINES = PROJECT / "results/.mutants/lines.json"

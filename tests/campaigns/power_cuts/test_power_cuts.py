@@ -25,7 +25,8 @@ from tests.campaigns.power_cuts.crash_states import (
     subtree,
     write_tree,
 )
-from tests.processes import REPRODUCE, run
+from tests.preloaded_process import run
+from tests.processes import REPRODUCE
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,12 @@
+"""Forty workers on Kubernetes (docs/using.md); needs dask-kubernetes, and an image of this folder."""
+
+from dask_kubernetes.operator import KubeCluster
+
+WORKER = [".venv/bin/python", "-m", "dask", "worker", "--nthreads", "1", "--memory-limit", "0"]
+KubeCluster(
+    name="study",
+    image="registry/study",
+    n_workers=40,
+    env={"DASK_CONFIG": "presets/cluster/dask.yaml"},
+    worker_command=WORKER,
+)
