@@ -1,1 +1,1 @@
-"""The folder of a run, its checkpoints, and signals: an interrupted run loses nothing."""
+"""The folder of a run, its checkpoints, and signals: an interrupted run goes on."""

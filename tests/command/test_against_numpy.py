@@ -114,7 +114,6 @@ def ordered_by_numpy(split):
 @pytest.mark.parametrize(
     ("mode", "engine", "test_correct", "held_out"),
     [
-        ("manual", "feed", 19, 0.98),
         ("manual", "stepwise", 19, 0.98),
         ("manual", "delayed", 19, 0.98),
         ("auto", "feed", 20, 0.99),

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from experiment.settings import PROJECT
-from tests import processes
+from tests import preloaded_process, processes
 from tests.reference.result_files import contents
 
 pytestmark = pytest.mark.slow
@@ -36,8 +36,17 @@ def files(folder, *flags, project=PROJECT, **environment):
         *FLAGS, *flags, "--results_dir=results", folder=folder, project=project,
         without=CACHES, **environment,
     )  # fmt: skip
+    return written(result, folder / "results")
+
+
+def usual(folder, *flags):
+    """As `files`, in the environment of the tests."""
+    return written(preloaded_process.run(*FLAGS, *flags, f"--results_dir={folder}"), folder)
+
+
+def written(result, results_dir):
     assert (result.returncode, result.stderr) == (0, "")
-    (of_run,) = (folder / "results").iterdir()
+    (of_run,) = results_dir.iterdir()
     return contents(of_run)
 
 
@@ -48,7 +57,7 @@ def differing(one, other):
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory):
-    return files(tmp_path_factory.mktemp("manual"))
+    return usual(tmp_path_factory.mktemp("manual"))
 
 
 @contextlib.contextmanager
@@ -84,15 +93,14 @@ def test_the_environment(environment, manual, tmp_path):
 @pytest.mark.parametrize("engine", ["stepwise", "delayed", "parallel"])
 def test_one_core(engine, tmp_path):
     flag = f"--engine={engine}"
-    (tmp_path / "all").mkdir()
     with one_core():
         one = files(tmp_path, flag)
-    assert differing(files(tmp_path / "all", flag), one) == []
+    assert differing(usual(tmp_path / "all", flag), one) == []
 
 
 def test_load(manual, tmp_path):
     with load():
-        assert differing(files(tmp_path), manual) == []
+        assert differing(usual(tmp_path), manual) == []
 
 
 def test_another_folder(manual, tmp_path):
@@ -105,11 +113,10 @@ def test_another_folder(manual, tmp_path):
 
 
 def test_auto_in_all_of_these_at_once(tmp_path):
-    (tmp_path / "plain").mkdir()
     together = {}
     for environment in ENVIRONMENTS.values():
         together |= environment
     assert together["LC_ALL"] == "C"
     with one_core():
         other = files(tmp_path, "--mode=auto", **together)
-    assert differing(files(tmp_path / "plain", "--mode=auto"), other) == []
+    assert differing(usual(tmp_path / "plain", "--mode=auto"), other) == []
