@@ -38,7 +38,7 @@ STORY = {
     "what-happened": ("## The eight faults, and what each costs",),
     "synthetic-gradients": (
         "results/rules.md",
-        "## A schedule of the rate makes runs more alike",
+        "## With a schedule of the rate no run of *cdni* fails",
         "## Cosine and relative error along the training",
         "## Limits",
     ),
