@@ -125,9 +125,7 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
     count = len(study.seeds)
     means = "Student's t" if few(count) else f"bootstrap ({RESAMPLES:,} resamples of the seeds)"
     seeds = ("up to " if study.fewer_seeds else "") + ("1 seed" if count == 1 else f"{count} seeds")
-    # Older runs do not say.
-    seconds = [run["cpu_seconds"] for run in runs if "cpu_seconds" in run]
-    took = f" The {len(runs)} runs took {sum(seconds) / 3600:.1f} hours of one core."
+    minutes = sum(run["cpu_seconds"] for run in runs) / 60
     splits = "each has its own split" if study.splits else "the images are the same"
     intervals = f" Their 95 % intervals are by {means}." if count >= INTERVAL_FROM else ""
     rows = [
@@ -147,7 +145,8 @@ def write(study: Study, runs: Sequence[dict[str, Any]], folder: Path) -> None:
         folder / "README.md",
         f"# The study *{study.name}*: {seeds}\n\n"
         f"Written by `make studies`. Each seed draws other initial values; {splits}. Means are "
-        f"over the seeds.{intervals}{of_gradients}{took if len(seconds) == len(runs) else ''}\n\n"
+        f"over the seeds.{intervals}{of_gradients} The {len(runs)} runs took {minutes:.0f} minutes "
+        "of one core.\n\n"
         f"{text}\n{chosen}"
         f"![{images}: accuracy of every run](points.png)\n",
     )

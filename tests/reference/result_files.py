@@ -30,5 +30,5 @@ def contents(folder, pattern="*.*"):
 
 
 def without_times(lines):
-    """Of runs.jsonl, without how long each run took."""
-    return re.sub(rb', "cpu_seconds": [\d.]+', b"", lines)
+    """Of runs.jsonl and the README of a study, without how long the runs took."""
+    return re.sub(rb', "cpu_seconds": [\d.]+| The \d+ runs took \d+ minutes.*', b"", lines)

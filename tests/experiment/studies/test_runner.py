@@ -21,7 +21,7 @@ def test_a_study_writes_its_runs_in_the_order_of_its_jobs(study):
         "README.md", "table.md", "points.png", "points.svg", "quality.png", "quality.svg",
         "runs.jsonl",
     }  # fmt: skip
-    assert "The 4 runs took 1.0 hours of one core." in (study.folder / "README.md").read_text()
+    assert "The 4 runs took 60 minutes of one core." in (study.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
