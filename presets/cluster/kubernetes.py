@@ -1,4 +1,4 @@
-"""Forty workers on Kubernetes (docs/using.md); needs dask-kubernetes, and an image of this folder."""
+"""Forty workers on Kubernetes (docs/using.md), by dask-kubernetes and an image of the project."""
 
 from dask_kubernetes.operator import KubeCluster
 

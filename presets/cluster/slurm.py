@@ -1,4 +1,4 @@
-"""Forty workers on Slurm (docs/using.md); needs dask-jobqueue, and cert.pem and key.pem here."""
+"""Forty workers on Slurm (docs/using.md), by dask-jobqueue; needs cert.pem and key.pem here."""
 
 from dask_jobqueue import SLURMCluster
 from distributed import Security
