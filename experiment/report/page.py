@@ -57,9 +57,9 @@ STORY = {
 SUMMARY = (
     "The program never fixes the order of reads and writes of the hidden states, so the network "
     "answers for the previous image. This project runs it on today's TensorFlow and gets the same "
-    "numbers; then it fixes the order, and both modes classify the images. The post's method is the "
-    "synthetic gradient: a module beside each time box predicts the box's gradient. Modules that "
-    "see the label let a network of 28 time boxes learn nearly as well as back-propagation."
+    "numbers; then it fixes the order, and both modes classify the images. The post's method is "
+    "the synthetic gradient: a module beside each time box predicts the box's gradient. Modules "
+    "that see the label let a network of 28 time boxes learn nearly as well as back-propagation."
 )
 # The runs of the stepper, by the order of reads and writes.
 STEPPED = {"as run": "published-auto", "as drawn": "ordered-auto"}
