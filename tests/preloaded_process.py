@@ -16,7 +16,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 from unittest import mock
 
-from tests.processes import REPRODUCE, kill_session
+from tests.processes import REPRODUCE
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
@@ -35,7 +35,6 @@ def fork(function, *arguments):
 
 
 def _main(function, arguments, environment, outputs, largest_file):
-    os.setsid()
     os.chdir("/")
     os.environ.update(environment)
     for number, pipe in enumerate(outputs, start=1):
@@ -109,12 +108,15 @@ def preloaded(function, *arguments, largest_file=None, **environment):
     try:
         yield process
     finally:
-        kill_session(process)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        process.stderr.close()
 
 
-def started(*arguments, **environment):
+def started(*arguments, **options):
     """Yields reproduce.py in a fork, as `preloaded` does."""
-    return preloaded(run_program, REPRODUCE, *arguments, **environment)
+    return preloaded(run_program, REPRODUCE, *arguments, **options)
 
 
 def run(*arguments, **options):

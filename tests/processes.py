@@ -140,7 +140,7 @@ def certificates(folder):
     # As in docs/using.md, but for a command that starts elsewhere.
     text = (PROJECT / "presets/cluster/dask.yaml").read_text()
     path = folder / "dask.yaml"
-    path.write_text(re.sub(r"(?<= )(\w+\.pem)", rf"{folder}/\1", text))
+    path.write_text(re.sub(r"\w+\.pem", rf"{folder}/\g<0>", text))
     return {"DASK_CONFIG": str(path)}
 
 

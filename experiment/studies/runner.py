@@ -99,7 +99,8 @@ def completed_runs(
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """The completed runs among the jobs, on these data, by `_key`.
 
-    A run that is older than a setting counts as one at that setting's default.
+    A run that is older than a setting counts as one at that setting's default. One that is older
+    than `cpu_seconds` is repeated.
     """
     wanted = {_key(job) for job in jobs}
     defaults = Settings().numeric()
@@ -107,6 +108,7 @@ def completed_runs(
     for measured in runs:
         settings = {name: measured.get(name, value) for name, value in defaults.items()}
         key = str(measured.get("experiment")), json.dumps(settings)
-        if key in wanted and measured.get("data_sha_256") == data_sha_256:
+        timed = "cpu_seconds" in measured
+        if key in wanted and timed and measured.get("data_sha_256") == data_sha_256:
             completed[key] = measured
     return completed

@@ -168,7 +168,9 @@ def test_a_damaged_checkpoint_is_left_out(undisturbed, new, tmp_path, outcome):
 def test_two_runs_at_once(new, results_dir, outcome):
     with start(results_dir) as first:
         wait_for((results_dir / f".{NAME}.new").exists, first)
+        first.send_signal(signal.SIGSTOP)
         line = error_line(finish(results_dir))
+        first.send_signal(signal.SIGCONT)
         assert f"process {first.pid} on {os.uname().nodename}" in line
         _, stderr = first.communicate()
     assert first.returncode == 0, stderr

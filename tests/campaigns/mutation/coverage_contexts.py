@@ -1,5 +1,6 @@
 """A pytest plugin of run.py: coverage learns which test runs, and a file the seconds of each."""
 
+import functools
 import json
 import os
 import time
@@ -7,6 +8,14 @@ from pathlib import Path
 
 import coverage
 import pytest
+
+
+def pytest_configure():
+    # A fork ends without saving what coverage saw in it.
+    from tests import preloaded_process, processes
+
+    preloaded_process.run = processes.run
+    preloaded_process.started = functools.partial(processes.started, processes.REPRODUCE)
 
 
 @pytest.hookimpl(wrapper=True)
