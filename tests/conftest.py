@@ -23,7 +23,7 @@ def pytest_addoption(parser):
         "--kill_seconds", type=float, default=math.inf, help="for each kind, and for power cuts"
     )
     parser.addoption("--campaign", type=Path, help="folder that keeps the progress of the kills")
-    parser.addoption("--inputs", type=int, default=400, help="by Hypothesis; by Atheris, 8 times")
+    parser.addoption("--inputs", type=int, default=200, help="by Hypothesis; by Atheris, 8 times")
     parser.addoption("--failures", type=Path, help="file for the table of the campaigns")
 
 

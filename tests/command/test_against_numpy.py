@@ -116,7 +116,6 @@ def ordered_by_numpy(split):
     [
         ("manual", "stepwise", 19, 0.98),
         ("manual", "delayed", 19, 0.98),
-        ("auto", "feed", 20, 0.99),
         ("auto", "stepwise", 20, 0.99),
     ],
 )

@@ -134,14 +134,31 @@ def test_a_second_kernel_takes_what_is_unpacked(executed):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.py")} == before
 
 
+MANY_BOXES_LAST_CELL = """
+import json
+
+print(json.dumps({
+    "differences": list(map(float, differences.values())),
+    "epochs": {rule: line["epochs"] for rule, line in live.items()},
+    "cosines": cosines.shape,
+    "modules": [*sys.modules],
+}))
+"""
+
+
 def test_many_boxes_runs_from_its_own_file(tmp_path):
     folder = tmp_path / "empty"
     folder.mkdir()
     path = folder / colab.packed_path(colab.NOTEBOOKS[1]).name
     path.write_text(colab.packed_notebook(colab.NOTEBOOKS[1]))
-    last = "print(*{name.split('.')[0] for name in sys.modules})"
-    env = offline(tmp_path / "offline")
-    notebook = run_notebook.executed(path, "EPOCHS, SEED = 1, 0", last, timeout=1200, env=env)
+    parameters, env = "EPOCHS, SEED = 1, 0", offline(tmp_path / "offline")
+    notebook = run_notebook.executed(path, parameters, MANY_BOXES_LAST_CELL, timeout=1200, env=env)
     assert printed(notebook, colab.SETUP) == ""
-    assert not {"distributed", "tqdm"} & set(printed(notebook, "last").split())
+    results = json.loads(printed(notebook, "last"))
+    assert max(results["differences"]) < 1e-5
+    assert results["epochs"] == dict.fromkeys(plan.RULES, 1)
+    assert results["cosines"] == [1, 27]
+    assert not {"distributed", "tqdm"} & set(results["modules"])  # Colab has none.
     assert len(printed(notebook, "train").splitlines()) == len(plan.RULES)
+    committed = run_notebook.read(colab.NOTEBOOKS[1])
+    assert printed(notebook, "count") == printed(committed, "count")

@@ -1,28 +1,14 @@
-"""The notebook of many boxes, run from the top in a clean kernel, and as it is committed."""
-
-import json
+"""The notebook of many boxes as it is committed; test_colab_file.py runs it."""
 
 import pytest
 
 from experiment.settings import PROJECT, RESULTS
 from experiment.studies.many_boxes import plan, summary
-from tests import run_notebook
 from tests.run_notebook import printed, read
 
 pytestmark = pytest.mark.slow
 
 PATH = PROJECT / "notebooks" / "many_boxes.ipynb"
-LAST_CELL = """
-import json
-import sys
-
-print(json.dumps({
-    "differences": {name: float(value) for name, value in differences.items()},
-    "epochs": {rule: line["epochs"] for rule, line in live.items()},
-    "cosines": cosines.shape,
-    "dask": "distributed" in sys.modules,
-}))
-"""
 FIRST_CHANGES = """\
 T =  2, synthetic, K = 1             :  3 products in a row
 T =  2, back-propagation through time:  6 products in a row
@@ -31,16 +17,6 @@ T =  7, back-propagation through time: 16 products in a row
 T = 28, synthetic, K = 1             :  3 products in a row
 T = 28, back-propagation through time: 58 products in a row
 """
-
-
-def test_it_runs_from_the_top():
-    notebook = run_notebook.executed(PATH, "EPOCHS, SEED = 1, 0", LAST_CELL, timeout=1200)
-    results = json.loads(printed(notebook, "last"))
-    assert max(results["differences"].values()) < 1e-5
-    assert results["epochs"] == dict.fromkeys(plan.RULES, 1)
-    assert results["cosines"] == [1, 27]
-    assert not results["dask"]  # Colab has none.
-    assert printed(notebook, "count") == FIRST_CHANGES
 
 
 def test_what_is_committed_was_run_from_the_top():

@@ -364,6 +364,8 @@ def code_digest(kind):
 def test_kills(name, tmp_path, tmp_path_factory, pytestconfig, capfd, outcome):
     wanted, seconds, campaign = map(pytestconfig.getoption, ("kills", "kill_seconds", "campaign"))
     kind, folder = KINDS[name], tmp_path / "round"
+    if wanted == 1 and name in ("worker", "scheduler"):
+        pytest.skip("in make failures; tests/command/test_cluster.py kills each once")
     wanted = math.ceil(wanted * kind.share)
     counts = {"code": code_digest(kind), "kills": 0, "rounds": 0}
     path = campaign and campaign / f"{name}.json"
