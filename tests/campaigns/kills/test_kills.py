@@ -1,9 +1,9 @@
 """Kills runs, studies, workers and schedulers at random and at dangerous moments: nothing is lost.
 
-The slow tests kill each kind once, `make failures` over a thousand times. A *round* kills a command
-again and again until it ends in spite of that, then compares its files with those of an undisturbed
-command. The number of a round decides everything random in it, so that a failed round can be
-repeated; a stopped campaign goes on with the next round.
+The slow tests kill each kind of run and a study once, `make failures` all over a thousand times. A
+*round* kills a command again and again until it ends in spite of that, then compares its files with
+those of an undisturbed command. The number of a round decides everything random in it, so that a
+failed round can be repeated; a stopped campaign goes on with the next round.
 """
 
 import contextlib
