@@ -32,11 +32,12 @@ and, with lr_rec negative where synthetic gradients are subtracted:
     Ĝ₁ = A₁·Wsg1 − lr_sg (A₁H₁ᵀ ⊙ L)·(Ĝ₁ − T₁)              U = Ĝ₁ ⊙ (1 − A₁²)
 
 **Rounds.** U and V are on both sides. A round computes the lines in turn, with U, V and H₁ from the
-round before, at first zeros. Where an unknown stands on both sides of its own line, the line is
-solved: d by repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve the
-effect of a block's changes of Wx and Wrec on the block itself. An image's row is final one round
-after the rows before it. So there are at most as many rounds as images, at any rate (twice as many
-where M is not L: a₂ waits for its own u). They end earlier when a further round would change
+round before. The first round takes those of the same images in the former epoch, which differ
+little; in the first epoch, zeros. Where an unknown stands on both sides of its own line, the line
+is solved: d by repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve
+the effect of a block's changes of Wx and Wrec on the block itself. An image's row is final one
+round after the rows before it. So there are at most as many rounds as images, at any rate (twice as
+many where M is not L: a₂ waits for its own u). They end earlier when a further round would change
 nothing above the tolerance: `is_far`. The method pays if that takes a few rounds; docs/speed.md
 shows at which rates. For recurrences it is known as DEER or parallel-in-time iteration.
 
@@ -45,7 +46,7 @@ single thread. So large products come in halves: two operations, which run at th
 Session with one thread inside an operation.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -144,27 +145,35 @@ def is_far(rounds: tf.Tensor, change: tf.Tensor, before: tf.Tensor) -> tf.Tensor
         change: `largest_change` of the last round.
         before: that of the round before.
     """
-    # The first round starts from zeros and shows no trend. A NaN ends the rounds, and its cost then
-    # ends the run.
+    # The first round shows no trend. A NaN ends the rounds, and its cost then ends the run.
     following = tf.where(rounds > 1, change**2 / before, change)
     return following > TOLERANCE * np.finfo(change.dtype.as_numpy_dtype).eps
 
 
 def block(
-    x: tf.Tensor, y: tf.Tensor, w: Weights, rates: Rates, *, published: bool, ascend: bool
-) -> tuple[tf.Tensor, tf.Tensor, Weights]:
+    x: tf.Tensor,
+    y: tf.Tensor,
+    w: Weights,
+    former: tf.Tensor,
+    rates: Rates,
+    *,
+    published: bool,
+    ascend: bool,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Weights]:
     """The steps of a block of images.
 
     Args:
         x: the images, [images, width].
         y: their labels, [images, 1].
         w: the values of the variables before the block.
+        former: a₁, a₂, u and v of each image in the former epoch, [images, 4, width].
         rates: the learning rates.
         published: whether the wiring is `published`; else the numbers are those of `ordered`.
         ascend: whether synthetic gradients are added, or subtracted.
 
     Returns:
-        The cost of each image, [images], the number of rounds, and the values after the block.
+        The cost of each image, [images], the number of rounds, what is `former` in the next epoch,
+        and the values after the block.
     """
     lr_x, lr_rec, lr_sg = rates
     lr_rec = lr_rec if ascend else -lr_rec
@@ -227,7 +236,8 @@ def block(
         return rounds + 1, largest_change(s, new), before, new
 
     zeros, most = tf.zeros_like(x), tf.ones([], x.dtype)
-    start = Steps(zeros, zeros, zeros, zeros, zeros, zeros, tf.zeros_like(y))
+    a_1, a_2, u, v = tf.unstack(former, axis=1)
+    start = Steps(a_1, a_2, u, v, zeros, zeros, tf.zeros_like(y))
     rounds, _, _, s = tf.while_loop(
         lambda rounds, change, before, _: is_far(rounds, change, before),
         next_round,
@@ -247,13 +257,14 @@ def block(
         w_sg_1=w.w_sg_1 - transposed_product(h_1, lr_sg * s.r_1),
         w_sg_2=w.w_sg_2 - transposed_product(h_2, lr_sg * s.r_2),
     )
-    return 0.5 * tf.square(s.p - y)[:, 0], rounds, after
+    return 0.5 * tf.square(s.p - y)[:, 0], rounds, tf.stack(s[:4], 1), after
 
 
 def parallel_manual(
     images: tf.Tensor,
     labels: tf.Tensor,
     weights: Weights,
+    former: Any,
     rates: Rates,
     *,
     published: bool,
@@ -265,6 +276,8 @@ def parallel_manual(
         images: [n, width], one step each, in this order.
         labels: [n, 1].
         weights: the variables; w_sg_1 and w_sg_2 are [width, width].
+        former: a variable of a₁, a₂, u and v of each image in the former epoch, [n, 4, width], at
+            first zeros. It decides how many rounds there are, not how they end.
         rates: the learning rates.
         published: as in `block`.
         ascend: as in `block`.
@@ -273,26 +286,38 @@ def parallel_manual(
         The cost of each image, [n], and the number of rounds of each block, [blocks]; to evaluate
         either is to train.
     """
+    read, begin = Weights(*(variable.read_value() for variable in weights)), former.read_value()
+
+    blocks = -(-images.shape[0] // BLOCK)
+    arrays = [
+        tf.TensorArray(dtype, blocks, infer_shape=False)
+        for dtype in (images.dtype, tf.int32, images.dtype)
+    ]
 
     def next_block(
-        first: tf.Tensor, costs: tf.Tensor, rounds: tf.Tensor, w: Weights
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Weights]:
-        end = first + BLOCK
-        of_images, of_block, w = block(
-            images[first:end], labels[first:end], w, rates, published=published, ascend=ascend
+        number: tf.Tensor,
+        w: Weights,
+        costs: tf.TensorArray,
+        rounds: tf.TensorArray,
+        steps: tf.TensorArray,
+    ) -> tuple[tf.Tensor, Weights, tf.TensorArray, tf.TensorArray, tf.TensorArray]:
+        rows = slice(number * BLOCK, (number + 1) * BLOCK)
+        cost, of_block, step, w = block(
+            images[rows], labels[rows], w, begin[rows], rates, published=published, ascend=ascend
         )
-        return end, tf.concat([costs, of_images], 0), tf.concat([rounds, [of_block]], 0), w
+        return (
+            number + 1,
+            w,
+            costs.write(number, cost),
+            rounds.write(number, of_block),
+            steps.write(number, step),
+        )
 
-    read = Weights(*(variable.read_value() for variable in weights))
-    start = 0, tf.zeros([0], images.dtype), tf.zeros([0], tf.int32), read
-    row = tf.TensorShape([None])
-    _, costs, rounds, w = tf.while_loop(
-        lambda first, *_: first < images.shape[0],
-        next_block,
-        start,
-        shape_invariants=(tf.TensorShape([]), row, row, Weights(*(v.shape for v in weights))),
+    _, w, costs, rounds, steps = tf.while_loop(
+        lambda number, *_: number < blocks, next_block, (0, read, *arrays)
     )
     # Every written value depends on the reads, so the data alone fix the order.
     written = [variable.assign(value) for variable, value in zip(weights, w, strict=True)]
+    written.append(former.assign(tf.reshape(steps.concat(), former.shape)))
     with tf.control_dependencies(written):
-        return tf.identity(costs), tf.identity(rounds)
+        return tf.identity(costs.concat()), tf.identity(rounds.stack())

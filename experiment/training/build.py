@@ -39,7 +39,7 @@ class Graph(NamedTuple):
             `--diagnostics`.
         rounds: of each block in that epoch, [blocks], likewise. None unless the engine is
             `parallel`.
-        saver: of the weights.
+        saver: of what a checkpoint keeps: the weights, and with `parallel` where its rounds begin.
     """
 
     graph: tf.Graph
@@ -119,6 +119,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
         forward = forward_pass(step, x, weights)
         cost, train = training_step(step, x, y, weights, forward)
         epoch = of_epoch = rounds = None
+        saved = weights._asdict()
         with tf.name_scope("epoch"):
             engine = settings.chosen_engine
             if engine == "stepwise":
@@ -132,13 +133,16 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                         published=published, ascend=step.ascend, label=label,
                     )  # fmt: skip
                 else:
+                    zeros = tf.zeros([settings.train_images, 4, width], dtype)
+                    former = tf.Variable(zeros, trainable=False, use_resource=True, name="former")
+                    saved["former"] = former
                     epoch, rounds = parallel_manual(
-                        *data, weights, step.rates, published=published, ascend=step.ascend
+                        *data, weights, former, step.rates, published=published, ascend=step.ascend
                     )
         with tf.name_scope("prediction"):
             new_images = tf.placeholder(dtype, [None, width], name="images")
             predictions = predict(new_images, weights, published=settings.wiring == "published")
-        saver = tf.train.Saver(weights._asdict())
+        saver = tf.train.Saver(saved)
     return Graph(
         graph=graph,
         weights=weights,

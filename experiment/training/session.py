@@ -114,7 +114,7 @@ def open_session(graph: Graph, threads: int = 1) -> tf.Session:
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:
-    """Initializes the weights and the training images."""
+    """Initializes the variables: weights, training images, where the rounds begin."""
     values = {graph.images.initial_value: train.x, graph.labels.initial_value: train.y[:, None]}
     if settings.init == "portable":
         variables = graph.weights._asdict()
@@ -124,7 +124,7 @@ def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Ima
     if settings.synthetic_init == "zeros":
         for variable in (graph.weights.w_sg_1, graph.weights.w_sg_2):
             values[variable.initial_value] = np.zeros(variable.shape)
-    all_variables = (*graph.weights, graph.images, graph.labels)
+    all_variables = graph.graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES)
     session.run([variable.initializer for variable in all_variables], values)
 
 

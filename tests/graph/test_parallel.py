@@ -31,6 +31,7 @@ class Small(NamedTuple):
     session: tf.Session
     settings: Settings
     weights: Weights
+    former: tf.Variable
     x: tf.Tensor
     y: tf.Tensor
     rates: Rates
@@ -50,12 +51,13 @@ def small(request):
         x = tf.placeholder(tf.float64, [TOTAL, WIDTH])
         y = tf.placeholder(tf.float64, [TOTAL, 1])
         rates = Rates(*(tf.placeholder(tf.float64, []) for _ in Rates._fields))
+        former = tf.Variable(tf.zeros([TOTAL, 4, WIDTH], tf.float64), use_resource=True)
         epoch = parallel.parallel_manual(
-            x, y, weights, rates, published=wiring == "published", ascend=step == "ascend"
+            x, y, weights, former, rates, published=wiring == "published", ascend=step == "ascend"
         )
         settings = Settings(wiring=wiring, synthetic_step=step)
         with tf.Session() as tf_session:
-            yield Small(tf_session, settings, weights, x, y, rates, epoch)
+            yield Small(tf_session, settings, weights, former, x, y, rates, epoch)
 
 
 def draw(seed=1):
@@ -70,13 +72,14 @@ def draw(seed=1):
 def train(small, rates, w, images, labels, epochs=2):
     """The costs and the rounds of each epoch, and the weights after the last."""
     feed = {small.x: images, small.y: labels, **dict(zip(small.rates, rates, strict=True))}
+    small.session.run(small.former.initializer)
     session.load(small.session, small.weights, w)
     epochs_run = [small.session.run(small.epoch, feed) for _ in range(epochs)]
     return epochs_run, small.session.run(small.weights._asdict())
 
 
 def assert_equal_numpy(small, rates, w, images, labels):
-    """Compares two epochs, and returns the rounds of the second."""
+    """Compares two epochs, and returns the rounds of the first."""
     settings = dataclasses.replace(small.settings, **rates._asdict())
     epochs_run, weights = train(small, rates, w, images, labels)
     expected = {name: value.copy() for name, value in w.items()}
@@ -88,7 +91,7 @@ def assert_equal_numpy(small, rates, w, images, labels):
         np.testing.assert_allclose(costs, by_numpy, rtol=1e-10, atol=1e-12)
     for name, value in weights.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-11, err_msg=name)
-    return epochs_run[-1][1]
+    return epochs_run[0][1]
 
 
 @pytest.mark.parametrize(
@@ -207,12 +210,12 @@ def test_any_number_of_operations_at_a_time_rounds_alike(wiring, split):
             np.testing.assert_array_equal(one, same)
 
 
-def test_the_recorded_run_is_followed_in_three_rounds(split, recorded):
+def test_the_recorded_run_is_followed_in_three_rounds_and_then_in_two(split, recorded):
     settings = Settings(engine="parallel")
     graph = build(settings)
     with session.open_session(graph, session.threads_for(settings)) as tf_session:
         session.initialize(tf_session, graph, settings, split.train)
-        for expected in recorded["manual"]["cost_per_epoch"][:5]:
+        for epoch, expected in enumerate(recorded["manual"]["cost_per_epoch"][:8], 1):
             costs, rounds = tf_session.run([graph.epoch, graph.rounds])
             assert np.sum(costs, dtype=np.float64) == pytest.approx(expected, rel=2e-6)
-            assert max(rounds) <= 4
+            assert max(rounds) <= (4 if epoch < 6 else 2)
