@@ -32,20 +32,22 @@ and, with lr_rec negative where synthetic gradients are subtracted:
     Ĝ₁ = A₁·Wsg1 − lr_sg (A₁H₁ᵀ ⊙ L)·(Ĝ₁ − T₁)              U = Ĝ₁ ⊙ (1 − A₁²)
 
 **Rounds.** U and V are on both sides. A round computes the lines in turn, with U, V and H₁ from the
-round before. The first round takes those of the same images in the former epoch, which differ
-little; in the first epoch, zeros. Where an unknown stands on both sides of its own line, the line
-is solved: d by repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve
-the effect of a block's changes of Wx and Wrec on the block itself. An image's row is final one
-round after the rows before it. So there are at most as many rounds as images, at any rate (twice as
-many where M is not L: a₂ waits for its own u). They end earlier when a further round would change
-nothing above the tolerance: `is_far`. The method pays if that takes a few rounds; docs/speed.md
-shows at which rates. For recurrences it is known as DEER or parallel-in-time iteration.
+round before. In the first epoch the first round starts from zeros; in later epochs from the values
+of the same images in the epoch before, which are close. Where an unknown stands on both sides of
+its own line, the line is solved: d by repetition, which ends at any rate, Ĝ by forward
+substitution. The rounds resolve the effect of a block's changes of Wx and Wrec on the block itself.
+An image's row is final one round after the rows before it. So there are at most as many rounds as
+images, at any rate and from any start (twice as many where M is not L: a₂ waits for its own u).
+They end earlier when a further round would change nothing above the tolerance: `is_far`. The method
+pays if that takes a few rounds; docs/speed.md shows at which rates. For recurrences it is known as
+DEER or parallel-in-time iteration.
 
 **Threads.** An operation that several threads share may add up in another order than one that has a
 single thread. So large products come in halves: two operations, which run at the same time in a
 Session with one thread inside an operation.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,23 +133,24 @@ def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float)
     return repeated[1]
 
 
-def largest_change(before: Steps, after: Steps) -> tf.Tensor:
-    """The largest change of an a₁ or a₂ between two rounds, a scalar."""
-    a_1, a_2 = tf.abs(after.a_1 - before.a_1), tf.abs(after.a_2 - before.a_2)
-    return tf.reduce_max(tf.maximum(a_1, a_2))
+def largest_change(before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The largest change between tensors of the same shapes, a scalar."""
+    changes = [tf.abs(new - old) for old, new in zip(before, after, strict=True)]
+    return tf.reduce_max(tf.stack([tf.reduce_max(change) for change in changes]))
 
 
-def is_far(rounds: tf.Tensor, change: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+def is_far(a: tf.Tensor, u_v: tf.Tensor, u_v_before: tf.Tensor) -> tf.Tensor:
     """Whether the next round would still change an a₁ or a₂ by more than the tolerance.
 
+    A round changes a₁ and a₂ in proportion to what the round before has changed in u and v.
+
     Args:
-        rounds: so far.
-        change: `largest_change` of the last round.
-        before: that of the round before.
+        a: the `largest_change` of a₁ and a₂ in the last round.
+        u_v: that of u and v in the last round.
+        u_v_before: that of u and v in the round before.
     """
-    # The first round shows no trend. A NaN ends the rounds, and its cost then ends the run.
-    following = tf.where(rounds > 1, change**2 / before, change)
-    return following > TOLERANCE * np.finfo(change.dtype.as_numpy_dtype).eps
+    # A NaN ends the rounds, and its cost then ends the run.
+    return a * u_v / u_v_before > TOLERANCE * np.finfo(a.dtype.as_numpy_dtype).eps
 
 
 def block(
@@ -166,14 +169,14 @@ def block(
         x: the images, [images, width].
         y: their labels, [images, 1].
         w: the values of the variables before the block.
-        former: a₁, a₂, u and v of each image in the former epoch, [images, 4, width].
+        former: a₁, u and v of each image in the former epoch, [images, 3, width].
         rates: the learning rates.
         published: whether the wiring is `published`; else the numbers are those of `ordered`.
         ascend: whether synthetic gradients are added, or subtracted.
 
     Returns:
-        The cost of each image, [images], the number of rounds, what is `former` in the next epoch,
-        and the values after the block.
+        The cost of each image, [images], the number of rounds, `former` for the next epoch, and the
+        values after the block.
     """
     lr_x, lr_rec, lr_sg = rates
     lr_rec = lr_rec if ascend else -lr_rec
@@ -230,18 +233,21 @@ def block(
         return Steps(a_1, a_2, u, v, r_1, r_2, p)
 
     def next_round(
-        rounds: tf.Tensor, before: tf.Tensor, _: tf.Tensor, s: Steps
+        rounds: tf.Tensor, _: tf.Tensor, u_v_before: tf.Tensor, s: Steps
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Steps]:
         new = take_round(s)
-        return rounds + 1, largest_change(s, new), before, new
+        a = largest_change((s.a_1, s.a_2), (new.a_1, new.a_2))
+        u_v = largest_change((s.u, s.v), (new.u, new.v))
+        return rounds + 1, is_far(a, u_v, u_v_before), u_v, new
 
-    zeros, most = tf.zeros_like(x), tf.ones([], x.dtype)
-    a_1, a_2, u, v = tf.unstack(former, axis=1)
-    start = Steps(a_1, a_2, u, v, zeros, zeros, tf.zeros_like(y))
+    zeros = tf.zeros_like(x)
+    a_1, u, v = tf.unstack(former, axis=1)
+    start = Steps(a_1, zeros, u, v, zeros, zeros, tf.zeros_like(y))
     rounds, _, _, s = tf.while_loop(
-        lambda rounds, change, before, _: is_far(rounds, change, before),
+        lambda rounds, far, u_v, s: far,
         next_round,
-        (0, most, most, start),
+        # The round before the first has changed nothing: so the first is never the last.
+        (0, True, tf.zeros([], x.dtype), start),
         # One is enough if the time boxes do not learn.
         maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),
     )
@@ -257,7 +263,7 @@ def block(
         w_sg_1=w.w_sg_1 - transposed_product(h_1, lr_sg * s.r_1),
         w_sg_2=w.w_sg_2 - transposed_product(h_2, lr_sg * s.r_2),
     )
-    return 0.5 * tf.square(s.p - y)[:, 0], rounds, tf.stack(s[:4], 1), after
+    return 0.5 * tf.square(s.p - y)[:, 0], rounds, tf.stack([s.a_1, s.u, s.v], 1), after
 
 
 def parallel_manual(
@@ -276,8 +282,9 @@ def parallel_manual(
         images: [n, width], one step each, in this order.
         labels: [n, 1].
         weights: the variables; w_sg_1 and w_sg_2 are [width, width].
-        former: a variable of a₁, a₂, u and v of each image in the former epoch, [n, 4, width], at
-            first zeros. It decides how many rounds there are, not how they end.
+        former: the variable that keeps a₁, u and v of each image for the next epoch, [n, 3, width],
+            at first zeros. The number of rounds depends on it, and the results do within the
+            tolerance.
         rates: the learning rates.
         published: as in `block`.
         ascend: as in `block`.
@@ -286,38 +293,28 @@ def parallel_manual(
         The cost of each image, [n], and the number of rounds of each block, [blocks]; to evaluate
         either is to train.
     """
-    read, begin = Weights(*(variable.read_value() for variable in weights)), former.read_value()
-
+    read, start = Weights(*(variable.read_value() for variable in weights)), former.read_value()
     blocks = -(-images.shape[0] // BLOCK)
-    arrays = [
+    empty = [
         tf.TensorArray(dtype, blocks, infer_shape=False)
         for dtype in (images.dtype, tf.int32, images.dtype)
     ]
 
     def next_block(
-        number: tf.Tensor,
-        w: Weights,
-        costs: tf.TensorArray,
-        rounds: tf.TensorArray,
-        steps: tf.TensorArray,
-    ) -> tuple[tf.Tensor, Weights, tf.TensorArray, tf.TensorArray, tf.TensorArray]:
+        number: tf.Tensor, w: Weights, results: list[tf.TensorArray]
+    ) -> tuple[tf.Tensor, Weights, list[tf.TensorArray]]:
         rows = slice(number * BLOCK, (number + 1) * BLOCK)
-        cost, of_block, step, w = block(
-            images[rows], labels[rows], w, begin[rows], rates, published=published, ascend=ascend
+        *of_block, w = block(
+            images[rows], labels[rows], w, start[rows], rates, published=published, ascend=ascend
         )
-        return (
-            number + 1,
-            w,
-            costs.write(number, cost),
-            rounds.write(number, of_block),
-            steps.write(number, step),
-        )
+        results = [of.write(number, value) for of, value in zip(results, of_block, strict=True)]
+        return number + 1, w, results
 
-    _, w, costs, rounds, steps = tf.while_loop(
-        lambda number, *_: number < blocks, next_block, (0, read, *arrays)
+    _, w, (costs, rounds, kept) = tf.while_loop(
+        lambda number, *_: number < blocks, next_block, (0, read, empty)
     )
     # Every written value depends on the reads, so the data alone fix the order.
     written = [variable.assign(value) for variable, value in zip(weights, w, strict=True)]
-    written.append(former.assign(tf.reshape(steps.concat(), former.shape)))
+    written.append(former.assign(tf.reshape(kept.concat(), former.shape)))
     with tf.control_dependencies(written):
         return tf.identity(costs.concat()), tf.identity(rounds.stack())

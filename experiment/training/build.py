@@ -39,7 +39,7 @@ class Graph(NamedTuple):
             `--diagnostics`.
         rounds: of each block in that epoch, [blocks], likewise. None unless the engine is
             `parallel`.
-        saver: of what a checkpoint keeps: the weights, and with `parallel` where its rounds begin.
+        saver: of the weights, and with `parallel` of the variable `former`.
     """
 
     graph: tf.Graph
@@ -133,7 +133,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                         published=published, ascend=step.ascend, label=label,
                     )  # fmt: skip
                 else:
-                    zeros = tf.zeros([settings.train_images, 4, width], dtype)
+                    zeros = tf.zeros([settings.train_images, 3, width], dtype)
                     former = tf.Variable(zeros, trainable=False, use_resource=True, name="former")
                     saved["former"] = former
                     epoch, rounds = parallel_manual(

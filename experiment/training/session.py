@@ -32,7 +32,7 @@ class Running(NamedTuple):
         return values
 
     def save(self, prefix: str) -> None:
-        """Writes the weights to files that begin with `prefix`. Raises OSErrors."""
+        """Writes what a checkpoint keeps to files that begin with `prefix`. Raises OSErrors."""
         saver = self.graph.saver
         try:
             saver.save(self.session, prefix, write_meta_graph=False, write_state=False)
@@ -114,7 +114,7 @@ def open_session(graph: Graph, threads: int = 1) -> tf.Session:
 
 
 def initialize(session: tf.Session, graph: Graph, settings: Settings, train: Images) -> None:
-    """Initializes the variables: weights, training images, where the rounds begin."""
+    """Initializes all variables."""
     values = {graph.images.initial_value: train.x, graph.labels.initial_value: train.y[:, None]}
     if settings.init == "portable":
         variables = graph.weights._asdict()
@@ -135,7 +135,7 @@ def load(session: tf.Session, variables: Weights, values: Mapping[str, npt.Array
 
 
 def restore(session: tf.Session, graph: Graph, prefix: Path) -> None:
-    """Restores the weights that `Running.save` wrote. Raises a UserError if that fails."""
+    """Restores what `Running.save` wrote. Raises a UserError if that fails."""
     try:
         graph.saver.restore(session, str(prefix))
     except (tf.errors.OpError, ValueError):

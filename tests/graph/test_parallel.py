@@ -51,7 +51,7 @@ def small(request):
         x = tf.placeholder(tf.float64, [TOTAL, WIDTH])
         y = tf.placeholder(tf.float64, [TOTAL, 1])
         rates = Rates(*(tf.placeholder(tf.float64, []) for _ in Rates._fields))
-        former = tf.Variable(tf.zeros([TOTAL, 4, WIDTH], tf.float64), use_resource=True)
+        former = tf.Variable(tf.zeros([TOTAL, 3, WIDTH], tf.float64), use_resource=True)
         epoch = parallel.parallel_manual(
             x, y, weights, former, rates, published=wiring == "published", ascend=step == "ascend"
         )
@@ -154,36 +154,35 @@ def test_each_product_is_that_of_numpy():
                 np.testing.assert_allclose(actual, q @ w)
 
 
-@pytest.mark.parametrize("box", ["a_1", "a_2"])
+@pytest.mark.parametrize("one", [0, 1])
 @pytest.mark.parametrize("change", [3.0, -3.0])
-def test_the_largest_change_is_that_of_either_box_up_or_down(box, change):
+def test_the_largest_change_is_that_of_any_tensor_up_or_down(one, change):
     with tf.Graph().as_default():
-        before = parallel.Steps(*[tf.constant([[1.0, 2.0]])] * 7)
-        after = before._replace(**{box: tf.constant([[1.0, 2.0 + change]])})
+        before = [tf.constant([[1.0, 2.0]])] * 2
+        after = list(before)
+        after[one] = tf.constant([[1.0, 2.0 + change]])
         assert evaluate(parallel.largest_change(before, after)) == 3
 
 
 @pytest.mark.parametrize(
-    ("rounds", "change", "before", "far"),
+    ("a", "u_v", "u_v_before", "far"),
     [
-        # Of no trend: the first round is from zeros.
-        (1, 1e-4, 1.0, True),
-        (1, 5e-5, 1.0, False),
-        # From here on the next change is smaller than this one by as much as this one was.
-        (2, 1e-2, 1.0, True),
-        (2, 5e-3, 1.0, False),
-        (3, 1e-3, 1e-2, True),
-        (3, 1e-3, 1e-1, False),
-        (9, 1e-3, 1e-2, True),
-        (9, 0.0, 1e-2, False),
-        (1, np.nan, 1.0, False),
-        (3, np.nan, 1.0, False),
+        # The first round.
+        (1.0, 1.0, 0.0, True),
+        (1e-9, 1e-9, 0.0, True),
+        # The next change of a is to this one as this one of u and v is to the one before.
+        (1e-2, 1e-2, 1.0, True),
+        (5e-3, 1e-2, 1.0, False),
+        (1e-2, 1e-3, 0.1, True),
+        (1e-2, 1e-3, 1.0, False),
+        (0.0, 1e-2, 1.0, False),
+        (np.nan, 1.0, 1.0, False),
+        (1.0, np.nan, 1.0, False),
     ],
 )
-def test_rounds_end_when_the_next_would_change_little(rounds, change, before, far):
+def test_rounds_end_when_the_next_would_change_little(a, u_v, u_v_before, far):
     with tf.Graph().as_default():
-        arguments = tf.constant(rounds), tf.constant(change), tf.constant(before)
-        assert evaluate(parallel.is_far(*arguments)) == far
+        assert evaluate(parallel.is_far(*map(tf.constant, (a, u_v, u_v_before)))) == far
 
 
 @pytest.mark.parametrize("wiring", ["published", "connected"])
