@@ -45,17 +45,19 @@ class Small(NamedTuple):
 )
 def small(request):
     wiring, step = request.param
-    with pytest.MonkeyPatch.context() as patch, tf.Graph().as_default():
-        patch.setattr(parallel, "BLOCK", BLOCK)
+    with tf.Graph().as_default():
         weights = declare_weights(WIDTH, tf.float64)
         x = tf.placeholder(tf.float64, [TOTAL, WIDTH])
         y = tf.placeholder(tf.float64, [TOTAL, 1])
         rates = Rates(*(tf.placeholder(tf.float64, []) for _ in Rates._fields))
         former = tf.Variable(tf.zeros([TOTAL, 3, WIDTH], tf.float64), use_resource=True)
-        epoch = parallel.parallel_manual(
-            x, y, weights, former, rates, published=wiring == "published", ascend=step == "ascend"
-        )
         settings = Settings(wiring=wiring, synthetic_step=step)
+        published, ascend = wiring == "published", step == "ascend"
+        with pytest.MonkeyPatch.context() as patch:  # The other tests' blocks are not small.
+            patch.setattr(parallel, "BLOCK", BLOCK)
+            epoch = parallel.parallel_manual(
+                x, y, weights, former, rates, published=published, ascend=ascend
+            )
         with tf.Session() as tf_session:
             yield Small(tf_session, settings, weights, former, x, y, rates, epoch)
 
