@@ -246,7 +246,7 @@ def block(
     rounds, _, _, s = tf.while_loop(
         lambda rounds, far, u_v, s: far,
         next_round,
-        # The round before the first has changed nothing: so the first is never the last.
+        # Division by this 0 is infinite: the first round is never the last.
         (0, True, tf.zeros([], x.dtype), start),
         # One is enough if the time boxes do not learn.
         maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),

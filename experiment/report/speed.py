@@ -52,12 +52,12 @@ def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
 
 
 def draw_rounds(axes: Axes, by_rate: dict[str, int]) -> None:
-    """The rounds that a block takes at each rate."""
+    """The most rounds of a block in the first epoch, at each rate."""
     rates, rounds = [float(rate) for rate in by_rate], list(by_rate.values())
     axes.loglog(rates, rounds, "o-", color=BLUE)
     for rate, count in zip(rates, rounds, strict=True):
         axes.annotate(f"{count}", (rate, count), (0, 6), textcoords="offset points", ha="center")
-    axes.set(xlabel="lr_rec", ylabel="rounds of a block of 50 images", ylim=(1, 2 * max(rounds)))
+    axes.set(xlabel="lr_rec", ylabel="rounds of a block, first epoch", ylim=(1, 2 * max(rounds)))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.minorticks_off()
 
@@ -97,7 +97,7 @@ def summary(report: dict[str, Any]) -> str:
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
             markdown(("engine", "ms per step at each width", "grows with the power"), growth),
-            markdown(("lr_rec", "rounds"), rounds),
+            markdown(("lr_rec", "rounds in the first epoch"), rounds),
             markdown(("", ""), once),
         )
     )
