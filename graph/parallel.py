@@ -134,9 +134,12 @@ def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float)
 
 
 def largest_change(before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The largest change between tensors of the same shapes, a scalar."""
+    """The largest change between tensors of the same shapes, a scalar; infinite if one is NaN."""
     changes = [tf.abs(new - old) for old, new in zip(before, after, strict=True)]
-    return tf.reduce_max(tf.stack([tf.reduce_max(change) for change in changes]))
+    infinite = tf.constant(np.inf, changes[0].dtype)
+    # A maximum passes over NaNs.
+    numbers = [tf.where_v2(tf.math.is_nan(change), infinite, change) for change in changes]
+    return tf.reduce_max(tf.stack([tf.reduce_max(each) for each in numbers]))
 
 
 def is_far(a: tf.Tensor, u_v: tf.Tensor, u_v_before: tf.Tensor) -> tf.Tensor:
@@ -149,8 +152,8 @@ def is_far(a: tf.Tensor, u_v: tf.Tensor, u_v_before: tf.Tensor) -> tf.Tensor:
         u_v: that of u and v in the last round.
         u_v_before: that of u and v in the round before.
     """
-    # A NaN ends the rounds, and its cost then ends the run.
-    return a * u_v / u_v_before > TOLERANCE * np.finfo(a.dtype.as_numpy_dtype).eps
+    # An infinite change makes NaNs in the next round, and their cost ends the run.
+    return a * u_v > TOLERANCE * np.finfo(a.dtype.as_numpy_dtype).eps * u_v_before
 
 
 def block(
@@ -246,7 +249,7 @@ def block(
     rounds, _, _, s = tf.while_loop(
         lambda rounds, far, u_v, s: far,
         next_round,
-        # Division by this 0 is infinite: the first round is never the last.
+        # In the ratio to this 0 every change is large: the first round is not the last.
         (0, True, tf.zeros([], x.dtype), start),
         # One is enough if the time boxes do not learn.
         maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),

@@ -127,10 +127,11 @@ def test_zeros_equal_numpy(small, case):
     assert_equal_numpy(small, HIGH, w, images * (1e6 if case == "saturated" else 1), labels)
 
 
-def test_what_is_not_finite_ends(small):
-    """The cost says so, when the run looks at it."""
+@pytest.mark.parametrize("lr_sg", [1e200, 1e308])
+def test_what_is_not_finite_ends(lr_sg, small):
+    """The cost of its own epoch says so, when the run looks at it."""
     w, images, labels = draw()
-    ((costs, _), _), _ = train(small, HIGH._replace(lr_sg=1e200), w, images, labels)
+    ((costs, _), _), _ = train(small, HIGH._replace(lr_sg=lr_sg), w, images, labels)
     assert not np.all(np.isfinite(costs))
     w["w_fc"][0] = np.nan
     ((costs, _), _), _ = train(small, HIGH, w, images, labels)
@@ -157,13 +158,13 @@ def test_each_product_is_that_of_numpy():
 
 
 @pytest.mark.parametrize("one", [0, 1])
-@pytest.mark.parametrize("change", [3.0, -3.0])
-def test_the_largest_change_is_that_of_any_tensor_up_or_down(one, change):
+@pytest.mark.parametrize(("change", "largest"), [(3.0, 3.0), (-3.0, 3.0), (np.nan, np.inf)])
+def test_the_largest_change_is_that_of_any_tensor_up_or_down(one, change, largest):
     with tf.Graph().as_default():
         before = [tf.constant([[1.0, 2.0]])] * 2
         after = list(before)
         after[one] = tf.constant([[1.0, 2.0 + change]])
-        assert evaluate(parallel.largest_change(before, after)) == 3
+        assert evaluate(parallel.largest_change(before, after)) == largest
 
 
 @pytest.mark.parametrize(
@@ -178,8 +179,9 @@ def test_the_largest_change_is_that_of_any_tensor_up_or_down(one, change):
         (1e-2, 1e-3, 0.1, True),
         (1e-2, 1e-3, 1.0, False),
         (0.0, 1e-2, 1.0, False),
-        (np.nan, 1.0, 1.0, False),
-        (1.0, np.nan, 1.0, False),
+        (0.0, 0.0, 0.0, False),
+        (1.0, np.inf, 1.0, True),
+        (np.inf, np.inf, np.inf, False),
     ],
 )
 def test_rounds_end_when_the_next_would_change_little(a, u_v, u_v_before, far):
