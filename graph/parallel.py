@@ -249,7 +249,7 @@ def block(
     rounds, _, _, s = tf.while_loop(
         lambda rounds, far, u_v, s: far,
         next_round,
-        # In the ratio to this 0 every change is large: the first round is not the last.
+        # u and v have changed by 0 before the first round, so that a second one follows.
         (0, True, tf.zeros([], x.dtype), start),
         # One is enough if the time boxes do not learn.
         maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),
