@@ -41,8 +41,8 @@ from experiment.training.outcome import History
 from graph.weights import PIXELS, Rates, Weights, portable_draw
 from numpy_version import decoupled_rnn
 
-# Epochs that are not counted: `parallel` takes more rounds in the first than in all others.
-WARM_UP = 8
+# Epochs that are not counted: `parallel` takes more rounds in the first dozen than later.
+WARM_UP = 20
 TURNS = 11
 FEW_TURNS = 5
 COMMAND_TURNS = 3
@@ -129,16 +129,23 @@ def start_up() -> dict[str, float]:
     }
 
 
-def rounds_by_rate(images: Images) -> dict[str, int]:
-    """The most rounds of a block in the first epoch, at each rate of the time boxes."""
+def rounds_by_rate(images: Images) -> dict[str, dict[str, int]]:
+    """The most rounds of a block in the first and in a later epoch, at each rate of the time boxes.
+
+    The keys are the rate and the epoch.
+    """
     graph, tf_session = open_graph(Settings(engine="parallel"), images)
 
-    def first_epoch(rate: float) -> int:
+    def rounds(rate: float) -> dict[str, int]:
         with graph.graph.as_default():
             session.initialize(tf_session, graph, Settings(), images)
-        return session.train_epoch(tf_session, graph, images, rate).rounds
+        by_epoch = {
+            epoch: session.train_epoch(tf_session, graph, images, rate).rounds
+            for epoch in range(1, WARM_UP + 1)
+        }
+        return {str(epoch): by_epoch[epoch] for epoch in (1, WARM_UP)}
 
-    return {f"{rate:g}": first_epoch(rate) for rate in LR_RECS}
+    return {f"{rate:g}": rounds(rate) for rate in LR_RECS}
 
 
 def whole_commands() -> dict[str, float]:

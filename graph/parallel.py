@@ -32,22 +32,24 @@ and, with lr_rec negative where synthetic gradients are subtracted:
     Ĝ₁ = A₁·Wsg1 − lr_sg (A₁H₁ᵀ ⊙ L)·(Ĝ₁ − T₁)              U = Ĝ₁ ⊙ (1 − A₁²)
 
 **Rounds.** U and V are on both sides. A round computes the lines in turn, with U, V and H₁ from the
-round before. In the first epoch the first round starts from zeros; in later epochs from the values
-of the same images in the epoch before, which are close. Where an unknown stands on both sides of
-its own line, the line is solved: d by repetition, which ends at any rate, Ĝ by forward
-substitution. The rounds resolve the effect of a block's changes of Wx and Wrec on the block itself.
-An image's row is final one round after the rows before it. So there are at most as many rounds as
-images, at any rate and from any start (twice as many where M is not L: a₂ waits for its own u).
-They end earlier when a further round would change nothing above the tolerance: `is_far`. The method
-pays if that takes a few rounds; docs/speed.md shows at which rates. For recurrences it is known as
-DEER or parallel-in-time iteration.
+round before. Where an unknown stands on both sides of its own line, the line is solved: d by
+repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve the effect of a
+block's changes of Wx and Wrec on the block itself. An image's row is final one round after the rows
+before it. So there are at most as many rounds as images, at any rate and from any start (twice as
+many where M is not L: a₂ waits for its own u). They end earlier when the change of U and V would
+change nothing in the next A₂ above the tolerance. The method pays if that takes a few rounds;
+docs/speed.md shows at which rates. For recurrences it is known as DEER or parallel-in-time
+iteration.
+
+**The start.** The first round starts from U, V and A₁ as the last three epochs foretell them: the
+parabola through the values of each image, continued by one epoch. (There are zeros before the first
+epoch.) The values change smoothly from epoch to epoch, so that one round is mostly enough.
 
 **Threads.** An operation that several threads share may add up in another order than one that has a
 single thread. So large products come in halves: two operations, which run at the same time in a
 Session with one thread inside an operation.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,8 +58,8 @@ import tensorflow.compat.v1 as tf
 from graph.weights import Rates, Weights
 
 BLOCK = 50
-# In units of the machine's epsilon; in float32, 6e-5.
-TOLERANCE = 512
+# In units of the machine's epsilon; in float32, 3e-5.
+TOLERANCE = 256
 
 
 class Steps(NamedTuple):
@@ -133,34 +135,11 @@ def readout(z: tf.Tensor, k: tf.Tensor, p: tf.Tensor, y: tf.Tensor, lr_x: float)
     return repeated[1]
 
 
-def largest_change(before: Sequence[tf.Tensor], after: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The largest change between tensors of the same shapes, a scalar; infinite if one is NaN."""
-    changes = [tf.abs(new - old) for old, new in zip(before, after, strict=True)]
-    infinite = tf.constant(np.inf, changes[0].dtype)
-    # A maximum passes over NaNs.
-    numbers = [tf.where_v2(tf.math.is_nan(change), infinite, change) for change in changes]
-    return tf.reduce_max(tf.stack([tf.reduce_max(each) for each in numbers]))
-
-
-def is_far(a: tf.Tensor, u_v: tf.Tensor, u_v_before: tf.Tensor) -> tf.Tensor:
-    """Whether the next round would still change an a₁ or a₂ by more than the tolerance.
-
-    A round changes a₁ and a₂ in proportion to what the round before has changed in u and v.
-
-    Args:
-        a: the `largest_change` of a₁ and a₂ in the last round.
-        u_v: that of u and v in the last round.
-        u_v_before: that of u and v in the round before.
-    """
-    # An infinite change makes NaNs in the next round, and their cost ends the run.
-    return a * u_v > TOLERANCE * np.finfo(a.dtype.as_numpy_dtype).eps * u_v_before
-
-
 def block(
     x: tf.Tensor,
     y: tf.Tensor,
     w: Weights,
-    former: tf.Tensor,
+    start: tf.Tensor,
     rates: Rates,
     *,
     published: bool,
@@ -172,14 +151,14 @@ def block(
         x: the images, [images, width].
         y: their labels, [images, 1].
         w: the values of the variables before the block.
-        former: a₁, u and v of each image in the former epoch, [images, 3, width].
+        start: a₁, u and v of each image to start from, [images, 3, width].
         rates: the learning rates.
         published: whether the wiring is `published`; else the numbers are those of `ordered`.
         ascend: whether synthetic gradients are added, or subtracted.
 
     Returns:
-        The cost of each image, [images], the number of rounds, `former` for the next epoch, and the
-        values after the block.
+        The cost of each image, [images], the number of rounds, a₁, u and v of each image, and the
+        values of the variables after the block.
     """
     lr_x, lr_rec, lr_sg = rates
     lr_rec = lr_rec if ascend else -lr_rec
@@ -190,31 +169,34 @@ def block(
     earlier = with_own - one  # L
     met = earlier if published else with_own  # M
     x_x, x_w, h_0_w = gram(x, x), product(x, w.w_x), tf.matmul(h_0, w.w_rec)
+    tolerance = TOLERANCE * np.finfo(x.dtype.as_numpy_dtype).eps
 
     def hidden(a: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
         """H, or products of its rows: those of a, in `published` those of the image before."""
         return tf.concat([before, a[:-1]], 0) if published else a
 
+    def learned(k: tuple[tf.Tensor, tf.Tensor], u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
+        return lr_rec * (tf.matmul(k[0], u) + tf.matmul(k[1], v))
+
     def module(
         a: tf.Tensor, w_sg: tf.Tensor, a_h: tf.Tensor, t: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Ĝ, and R = Ĝ − T by (I + lr_sg (AHᵀ ⊙ L))·R = A·Wsg − T."""
-        a_w, learned = product(a, w_sg), lr_sg * (a_h * earlier)
-        r = tf.linalg.triangular_solve(one + learned, a_w - t)
-        return a_w - tf.matmul(learned, r), r
+        a_w, k = product(a, w_sg), lr_sg * (a_h * earlier)
+        r = tf.linalg.triangular_solve(one + k, a_w - t)
+        return a_w - tf.matmul(k, r), r
 
-    def take_round(s: Steps) -> Steps:
+    def take_round(rounds: tf.Tensor, _: tf.Tensor, s: Steps) -> tuple[tf.Tensor, tf.Tensor, Steps]:
         h_1 = hidden(s.a_1, h_1_before)
         # A₁ = tanh(X·Wx + H₀·Wrec + lr_rec ((K₀₀ ⊙ L)·U + (K₀₁ ⊙ L)·V))
-        k_00, k_01 = x_x + gram(h_0, h_0), x_x + gram(h_0, h_1)
-        learned = tf.matmul(k_00 * earlier, s.u) + tf.matmul(k_01 * earlier, s.v)
-        a_1 = tf.tanh(x_w + h_0_w + lr_rec * learned)
+        k_1 = (x_x + gram(h_0, h_0)) * earlier, (x_x + gram(h_0, h_1)) * earlier
+        a_1 = tf.tanh(x_w + h_0_w + learned(k_1, s.u, s.v))
         # A₂ = tanh(X·Wx + H₁·Wrec + lr_rec ((K₁₀ ⊙ M)·U + (K₁₁ ⊙ L)·V))
         h_1 = hidden(a_1, h_1_before)
         a_1_h_1 = gram(a_1, h_1)
-        k_10, k_11 = x_x + gram(h_1, h_0), x_x + hidden(a_1_h_1, gram(h_1_before, h_1))
-        learned = tf.matmul(k_10 * met, s.u) + tf.matmul(k_11 * earlier, s.v)
-        a_2 = tf.tanh(x_w + product(h_1, w.w_rec) + lr_rec * learned)
+        h_1_h_1 = hidden(a_1_h_1, gram(h_1_before, h_1))
+        k_2 = (x_x + gram(h_1, h_0)) * met, (x_x + h_1_h_1) * earlier
+        a_2 = tf.tanh(x_w + product(h_1, w.w_rec) + learned(k_2, s.u, s.v))
         # p = σ(H₂·Wfc − lr_x (H₂H₂ᵀ ⊙ L)·d), d = (p − y) p (1 − p)
         h_2 = hidden(a_2, h_2_before)
         a_2_h_2 = gram(a_2, h_2)
@@ -228,31 +210,23 @@ def block(
         v = g_2 * (1 - a_2**2)
         # T₁ = V·Wrecᵀ + lr_rec ((VUᵀ ⊙ M)·H₀ + (VVᵀ ⊙ M)·H₁); all rows of H₀ are h₀
         v_u = tf.reduce_sum(v * tf.matmul(met, s.u), 1, keepdims=True)
-        learned = v_u * h_0 + tf.matmul(gram(v, v) * met, h_1)
-        t_1 = product_transposed(v, w.w_rec) + lr_rec * learned
+        learned_rec = lr_rec * (v_u * h_0 + tf.matmul(gram(v, v) * met, h_1))
+        t_1 = product_transposed(v, w.w_rec) + learned_rec
         # Ĝ₁ = A₁·Wsg1 − lr_sg (A₁H₁ᵀ ⊙ L)·(Ĝ₁ − T₁), U = Ĝ₁ ⊙ (1 − A₁²)
         g_1, r_1 = module(a_1, w.w_sg_1, a_1_h_1, t_1)
         u = g_1 * (1 - a_1**2)
-        return Steps(a_1, a_2, u, v, r_1, r_2, p)
-
-    def next_round(
-        rounds: tf.Tensor, _: tf.Tensor, u_v_before: tf.Tensor, s: Steps
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Steps]:
-        new = take_round(s)
-        a = largest_change((s.a_1, s.a_2), (new.a_1, new.a_2))
-        u_v = largest_change((s.u, s.v), (new.u, new.v))
-        return rounds + 1, is_far(a, u_v, u_v_before), u_v, new
+        # What the next round would add in the lines of A₁ and A₂. A NaN is not below the tolerance.
+        change = tf.stack([learned(k, u - s.u, v - s.v) for k in (k_1, k_2)])
+        done = tf.reduce_all(tf.abs(change) < tolerance)
+        return rounds + 1, done, Steps(a_1, a_2, u, v, r_1, r_2, p)
 
     zeros = tf.zeros_like(x)
-    a_1, u, v = tf.unstack(former, axis=1)
-    start = Steps(a_1, zeros, u, v, zeros, zeros, tf.zeros_like(y))
-    rounds, _, _, s = tf.while_loop(
-        lambda rounds, far, u_v, s: far,
-        next_round,
-        # u and v have changed by 0 before the first round, so that a second one follows.
-        (0, True, tf.zeros([], x.dtype), start),
-        # One is enough if the time boxes do not learn.
-        maximum_iterations=tf.where(tf.equal(lr_rec, 0), 1, 2 * images),
+    a_1, u, v = tf.unstack(start, axis=1)
+    rounds, _, s = tf.while_loop(
+        lambda rounds, done, s: tf.logical_not(done),
+        take_round,
+        (0, False, Steps(a_1, zeros, u, v, zeros, zeros, tf.zeros_like(y))),
+        maximum_iterations=2 * images,
     )
     h_1, h_2, d = hidden(s.a_1, h_1_before), hidden(s.a_2, h_2_before), d_readout(s.p, y)
     # h₀ᵀu of all images and h₁ᵀv, in one product
@@ -285,9 +259,9 @@ def parallel_manual(
         images: [n, width], one step each, in this order.
         labels: [n, 1].
         weights: the variables; w_sg_1 and w_sg_2 are [width, width].
-        former: the variable that keeps a₁, u and v of each image for the next epoch, [n, 3, width],
-            at first zeros. The number of rounds depends on it, and the results do within the
-            tolerance.
+        former: the variable that keeps a₁, u and v of each image in the last three epochs,
+            [n, 3, 3, width], the last one first; at first zeros. The number of rounds depends on
+            it, and the results do within the tolerance.
         rates: the learning rates.
         published: as in `block`.
         ascend: as in `block`.
@@ -296,7 +270,9 @@ def parallel_manual(
         The cost of each image, [n], and the number of rounds of each block, [blocks]; to evaluate
         either is to train.
     """
-    read, start = Weights(*(variable.read_value() for variable in weights)), former.read_value()
+    read = Weights(*(variable.read_value() for variable in weights))
+    last, second, third = tf.unstack(former.read_value(), axis=1)
+    start = 3 * (last - second) + third
     blocks = -(-images.shape[0] // BLOCK)
     empty = [
         tf.TensorArray(dtype, blocks, infer_shape=False)
@@ -318,6 +294,6 @@ def parallel_manual(
     )
     # Every written value depends on the reads, so the data alone fix the order.
     written = [variable.assign(value) for variable, value in zip(weights, w, strict=True)]
-    written.append(former.assign(tf.reshape(kept.concat(), former.shape)))
+    written.append(former.assign(tf.stack([kept.concat(), last, second], 1)))
     with tf.control_dependencies(written):
         return tf.identity(costs.concat()), tf.identity(rounds.stack())

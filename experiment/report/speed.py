@@ -51,15 +51,19 @@ def draw_steps(axes: Axes, programs: dict[str, float]) -> None:
     axes.set_xlabel("ms per training step")
 
 
-def draw_rounds(axes: Axes, by_rate: dict[str, int]) -> None:
-    """The most rounds of a block in the first epoch, at each rate."""
-    rates, rounds = [float(rate) for rate in by_rate], list(by_rate.values())
-    axes.loglog(rates, rounds, "o-", color=BLUE)
-    for rate, count in zip(rates, rounds, strict=True):
-        axes.annotate(f"{count}", (rate, count), (0, 6), textcoords="offset points", ha="center")
-    axes.set(xlabel="lr_rec", ylabel="rounds of a block, first epoch", ylim=(1, 2 * max(rounds)))
+def draw_rounds(axes: Axes, by_rate: dict[str, dict[str, int]]) -> None:
+    """The most rounds of a block in two epochs, at each rate."""
+    rates = [float(rate) for rate in by_rate]
+    first, later = next(iter(by_rate.values()))
+    for epoch, color, above in ((first, GREY, 6), (later, BLUE, -14)):
+        rounds = [by_epoch[epoch] for by_epoch in by_rate.values()]
+        axes.loglog(rates, rounds, "o-", color=color, label=f"epoch {epoch}")
+        for at in zip(rates, rounds, strict=True):
+            axes.annotate(f"{at[1]}", at, (0, above), textcoords="offset points", ha="center")
+    axes.set(xlabel="lr_rec", ylabel="rounds of a block", ylim=(0.5, 100))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.minorticks_off()
+    axes.legend(loc="upper left")
 
 
 def summary(report: dict[str, Any]) -> str:
@@ -74,7 +78,8 @@ def summary(report: dict[str, Any]) -> str:
         )
         for name, by_width in report["growth"].items()
     ]
-    rounds = [(rate, str(count)) for rate, count in report["rounds"].items()]
+    rounds = [(rate, *map(str, count.values())) for rate, count in report["rounds"].items()]
+    epochs = next(iter(report["rounds"].values()))
     seconds = report["command_seconds"]
     once = (
         [("processor", report["processor"])]
@@ -97,7 +102,7 @@ def summary(report: dict[str, Any]) -> str:
         (
             markdown(("program", "ms per step", "times as fast as the post's"), speed),
             markdown(("engine", "ms per step at each width", "grows with the power"), growth),
-            markdown(("lr_rec", "rounds in the first epoch"), rounds),
+            markdown(("lr_rec", *(f"rounds in epoch {epoch}" for epoch in epochs)), rounds),
             markdown(("", ""), once),
         )
     )

@@ -133,7 +133,7 @@ def build(settings: Settings, width: int = PIXELS, dtype: tf.DType = tf.float32)
                         published=published, ascend=step.ascend, label=label,
                     )  # fmt: skip
                 else:
-                    zeros = tf.zeros([settings.train_images, 3, width], dtype)
+                    zeros = tf.zeros([settings.train_images, 3, 3, width], dtype)
                     former = tf.Variable(zeros, trainable=False, use_resource=True, name="former")
                     saved["former"] = former
                     epoch, rounds = parallel_manual(

@@ -1,5 +1,6 @@
 """The steps of a block at once against NumPy, which takes one after the other."""
 
+import contextlib
 import dataclasses
 import itertools
 from typing import NamedTuple
@@ -38,6 +39,25 @@ class Small(NamedTuple):
     epoch: tuple[tf.Tensor, tf.Tensor]
 
 
+@contextlib.contextmanager
+def open_small(settings, tolerance=parallel.TOLERANCE):
+    with tf.Graph().as_default():
+        weights = declare_weights(WIDTH, tf.float64)
+        x = tf.placeholder(tf.float64, [TOTAL, WIDTH])
+        y = tf.placeholder(tf.float64, [TOTAL, 1])
+        rates = Rates(*(tf.placeholder(tf.float64, []) for _ in Rates._fields))
+        former = tf.Variable(tf.zeros([TOTAL, 3, 3, WIDTH], tf.float64), use_resource=True)
+        published, ascend = settings.wiring == "published", settings.synthetic_step == "ascend"
+        with pytest.MonkeyPatch.context() as patch:  # The other tests' blocks are not small.
+            patch.setattr(parallel, "BLOCK", BLOCK)
+            patch.setattr(parallel, "TOLERANCE", tolerance)
+            epoch = parallel.parallel_manual(
+                x, y, weights, former, rates, published=published, ascend=ascend
+            )
+        with tf.Session() as tf_session:
+            yield Small(tf_session, settings, weights, former, x, y, rates, epoch)
+
+
 @pytest.fixture(
     scope="module",
     params=itertools.product(("published", "ordered"), ("ascend", "descend")),
@@ -45,21 +65,8 @@ class Small(NamedTuple):
 )
 def small(request):
     wiring, step = request.param
-    with tf.Graph().as_default():
-        weights = declare_weights(WIDTH, tf.float64)
-        x = tf.placeholder(tf.float64, [TOTAL, WIDTH])
-        y = tf.placeholder(tf.float64, [TOTAL, 1])
-        rates = Rates(*(tf.placeholder(tf.float64, []) for _ in Rates._fields))
-        former = tf.Variable(tf.zeros([TOTAL, 3, WIDTH], tf.float64), use_resource=True)
-        settings = Settings(wiring=wiring, synthetic_step=step)
-        published, ascend = wiring == "published", step == "ascend"
-        with pytest.MonkeyPatch.context() as patch:  # The other tests' blocks are not small.
-            patch.setattr(parallel, "BLOCK", BLOCK)
-            epoch = parallel.parallel_manual(
-                x, y, weights, former, rates, published=published, ascend=ascend
-            )
-        with tf.Session() as tf_session:
-            yield Small(tf_session, settings, weights, former, x, y, rates, epoch)
+    with open_small(Settings(wiring=wiring, synthetic_step=step)) as opened:
+        yield opened
 
 
 def draw(seed=1):
@@ -103,7 +110,7 @@ def assert_equal_numpy(small, rates, w, images, labels):
         (Rates(lr_x=0.05, lr_rec=0, lr_sg=0.02), 1, 1),
         (POST, 3, 4),
         (Rates(lr_x=0.05, lr_rec=3e-4, lr_sg=0.02), 4, 9),
-        (HIGH, 9, 2 * BLOCK),
+        (HIGH, BLOCK, 2 * BLOCK),
     ],
     ids=["zero", "frozen boxes", "post", "between", "high"],
 )
@@ -118,24 +125,43 @@ def test_a_readout_that_learns_fast_equals_numpy(small):
     assert_equal_numpy(small, POST._replace(lr_x=3), *draw())
 
 
-@pytest.mark.parametrize("case", ["w_sg", "w_fc", "saturated"])
-def test_zeros_equal_numpy(small, case):
-    """Of the synthetic gradients, of the readout, and of all derivatives."""
+@pytest.mark.parametrize(
+    ("zeros", "lr_sg"),
+    [
+        (["w_sg_1"], 0),
+        (["w_sg_2"], 0),
+        (["w_sg_1", "w_sg_2"], HIGH.lr_sg),
+        (["w_fc"], HIGH.lr_sg),
+    ],
+)
+def test_zeros_equal_numpy(small, zeros, lr_sg):
     w, images, labels = draw()
-    for name in {"w_sg": ("w_sg_1", "w_sg_2"), "w_fc": ("w_fc",), "saturated": ()}[case]:
+    for name in zeros:
         w[name] = np.zeros_like(w[name])
-    assert_equal_numpy(small, HIGH, w, images * (1e6 if case == "saturated" else 1), labels)
+    assert_equal_numpy(small, HIGH._replace(lr_sg=lr_sg), w, images, labels)
 
 
-@pytest.mark.parametrize("lr_sg", [1e200, 1e308])
-def test_what_is_not_finite_ends(lr_sg, small):
-    """The cost of its own epoch says so, when the run looks at it."""
+def test_derivatives_of_zero_equal_numpy(small):
     w, images, labels = draw()
-    ((costs, _), _), _ = train(small, HIGH._replace(lr_sg=lr_sg), w, images, labels)
-    assert not np.all(np.isfinite(costs))
-    w["w_fc"][0] = np.nan
-    ((costs, _), _), _ = train(small, HIGH, w, images, labels)
-    assert np.all(np.isnan(costs))
+    assert_equal_numpy(small, HIGH, w, 1e6 * images, labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rates"),
+    [
+        (None, None, HIGH._replace(lr_sg=1e200)),
+        (None, None, HIGH._replace(lr_sg=1e308)),
+        ("w_fc", np.nan, HIGH),
+        ("w_sg_1", np.inf, HIGH._replace(lr_rec=0)),
+    ],
+)
+def test_what_is_not_finite_ends(small, name, value, rates):
+    """The costs of its own block say so, in the same epoch."""
+    w, images, labels = draw()
+    if name:
+        w[name][0, 0] = value
+    ((costs, _),), _ = train(small, rates, w, images, labels, epochs=1)
+    assert not np.all(np.isfinite(costs[:BLOCK]))
 
 
 def test_reads_come_before_writes(small):
@@ -157,36 +183,39 @@ def test_each_product_is_that_of_numpy():
                 np.testing.assert_allclose(actual, q @ w)
 
 
-@pytest.mark.parametrize("one", [0, 1])
-@pytest.mark.parametrize(("change", "largest"), [(3.0, 3.0), (-3.0, 3.0), (np.nan, np.inf)])
-def test_the_largest_change_is_that_of_any_tensor_up_or_down(one, change, largest):
-    with tf.Graph().as_default():
-        before = [tf.constant([[1.0, 2.0]])] * 2
-        after = list(before)
-        after[one] = tf.constant([[1.0, 2.0 + change]])
-        assert evaluate(parallel.largest_change(before, after)) == largest
+@pytest.mark.parametrize("wiring", ["published", "ordered"])
+@pytest.mark.parametrize(("tolerance", "most"), [(1e-3, 3), (1e-5, 4), (1e-7, 5)])
+def test_rounds_end_when_a_next_one_would_change_little(wiring, tolerance, most):
+    """A large h₀ lets a₁ change the most."""
+    rates = Rates(lr_x=0.05, lr_rec=1e-4, lr_sg=0.02)
+    settings = Settings(wiring=wiring, **rates._asdict())
+    w, images, labels = draw()
+    w["hidden_states"][:, 0] *= 10
+    with open_small(settings, tolerance / np.finfo(np.float64).eps) as small:
+        ((_, rounds),), _ = train(small, rates, w, images, labels, epochs=1)
+        a_1 = small.session.run(small.former)[:, 0, 0]
+    expected = []
+    for x, (y,) in zip(images, labels, strict=True):
+        numpy_steps.step(settings, x, y, w)
+        expected.append(w["hidden_states"][:, 1].copy())
+    assert np.abs(a_1 - expected).max() <= tolerance
+    assert max(rounds) <= most
 
 
-@pytest.mark.parametrize(
-    ("a", "u_v", "u_v_before", "far"),
-    [
-        # The first round.
-        (1.0, 1.0, 0.0, True),
-        (1e-9, 1e-9, 0.0, True),
-        # The next change of a is to this one as this one of u and v is to the one before.
-        (1e-2, 1e-2, 1.0, True),
-        (5e-3, 1e-2, 1.0, False),
-        (1e-2, 1e-3, 0.1, True),
-        (1e-2, 1e-3, 1.0, False),
-        (0.0, 1e-2, 1.0, False),
-        (0.0, 0.0, 0.0, False),
-        (1.0, np.inf, 1.0, True),
-        (np.inf, np.inf, np.inf, False),
-    ],
-)
-def test_rounds_end_when_the_next_would_change_little(a, u_v, u_v_before, far):
-    with tf.Graph().as_default():
-        assert evaluate(parallel.is_far(*map(tf.constant, (a, u_v, u_v_before)))) == far
+def test_a_start_that_three_epochs_foretell_needs_one_round(small):
+    w, images, labels = draw()
+    train(small, HIGH, w, images, labels, epochs=1)
+    values = small.session.run(small.former)[:, 0]
+    second, third = np.random.RandomState(4).standard_normal((2, *values.shape))
+    last = second + (values - third) / 3
+    feed = {small.x: images, small.y: labels, **dict(zip(small.rates, HIGH, strict=True))}
+    session.load(small.session, small.weights, w)
+    small.former.load(np.stack([last, second, third], 1), small.session)
+    _, rounds = small.session.run(small.epoch, feed)
+    # A second one may be needed for rounding.
+    assert max(rounds) <= 2
+    former = small.session.run(small.former)
+    np.testing.assert_allclose(former, np.stack([values, last, second], 1), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("wiring", ["published", "connected"])
@@ -213,12 +242,12 @@ def test_any_number_of_operations_at_a_time_rounds_alike(wiring, split):
             np.testing.assert_array_equal(one, same)
 
 
-def test_the_recorded_run_is_followed_in_three_rounds_and_then_in_two(split, recorded):
+def test_the_recorded_run_is_followed_in_four_rounds_and_later_in_one(split, recorded):
     settings = Settings(engine="parallel")
     graph = build(settings)
     with session.open_session(graph, session.threads_for(settings)) as tf_session:
         session.initialize(tf_session, graph, settings, split.train)
-        for epoch, expected in enumerate(recorded["manual"]["cost_per_epoch"][:8], 1):
+        for epoch, expected in enumerate(recorded["manual"]["cost_per_epoch"][:16], 1):
             costs, rounds = tf_session.run([graph.epoch, graph.rounds])
             assert np.sum(costs, dtype=np.float64) == pytest.approx(expected, rel=2e-6)
-            assert max(rounds) <= (4 if epoch < 6 else 2)
+            assert max(rounds) <= (4 if epoch < 13 else 1)
