@@ -36,14 +36,15 @@ round before. Where an unknown stands on both sides of its own line, the line is
 repetition, which ends at any rate, Ĝ by forward substitution. The rounds resolve the effect of a
 block's changes of Wx and Wrec on the block itself. An image's row is final one round after the rows
 before it. So there are at most as many rounds as images, at any rate and from any start (twice as
-many where M is not L: a₂ waits for its own u). They end earlier when the change of U and V would
-change nothing in the next A₂ above the tolerance. The method pays if that takes a few rounds;
+many where M is not L: a₂ waits for its own u). They end earlier, as soon as the next round would
+change A₁ and A₂ by less than the tolerance. The method pays if that takes a few rounds;
 docs/speed.md shows at which rates. For recurrences it is known as DEER or parallel-in-time
 iteration.
 
 **The start.** The first round starts from U, V and A₁ as the last three epochs foretell them: the
-parabola through the values of each image, continued by one epoch. (There are zeros before the first
-epoch.) The values change smoothly from epoch to epoch, so that one round is mostly enough.
+parabola through the values of each image, continued by one epoch. (Before the first epoch they are
+zeros.) The values change smoothly from epoch to epoch, so at the post's rates one round is mostly
+enough.
 
 **Threads.** An operation that several threads share may add up in another order than one that has a
 single thread. So large products come in halves: two operations, which run at the same time in a
