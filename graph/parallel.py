@@ -169,7 +169,8 @@ def block(
     with_own = tf.linalg.band_part(tf.ones_like(one), -1, 0)
     earlier = with_own - one  # L
     met = earlier if published else with_own  # M
-    x_x, x_w, h_0_w = gram(x, x), product(x, w.w_x), tf.matmul(h_0, w.w_rec)
+    x_x, x_w = gram(x, x), product(x, w.w_x)
+    z_1 = x_w + tf.matmul(h_0, w.w_rec)
     tolerance = TOLERANCE * np.finfo(x.dtype.as_numpy_dtype).eps
 
     def hidden(a: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
@@ -191,13 +192,14 @@ def block(
         h_1 = hidden(s.a_1, h_1_before)
         # A₁ = tanh(X·Wx + H₀·Wrec + lr_rec ((K₀₀ ⊙ L)·U + (K₀₁ ⊙ L)·V))
         k_1 = (x_x + gram(h_0, h_0)) * earlier, (x_x + gram(h_0, h_1)) * earlier
-        a_1 = tf.tanh(x_w + h_0_w + learned(k_1, s.u, s.v))
+        a_1 = tf.tanh(z_1 + learned(k_1, s.u, s.v))
         # A₂ = tanh(X·Wx + H₁·Wrec + lr_rec ((K₁₀ ⊙ M)·U + (K₁₁ ⊙ L)·V))
         h_1 = hidden(a_1, h_1_before)
         a_1_h_1 = gram(a_1, h_1)
         h_1_h_1 = hidden(a_1_h_1, gram(h_1_before, h_1))
         k_2 = (x_x + gram(h_1, h_0)) * met, (x_x + h_1_h_1) * earlier
-        a_2 = tf.tanh(x_w + product(h_1, w.w_rec) + learned(k_2, s.u, s.v))
+        z_2 = x_w + product(h_1, w.w_rec)
+        a_2 = tf.tanh(z_2 + learned(k_2, s.u, s.v))
         # p = σ(H₂·Wfc − lr_x (H₂H₂ᵀ ⊙ L)·d), d = (p − y) p (1 − p)
         h_2 = hidden(a_2, h_2_before)
         a_2_h_2 = gram(a_2, h_2)
@@ -216,9 +218,9 @@ def block(
         # Ĝ₁ = A₁·Wsg1 − lr_sg (A₁H₁ᵀ ⊙ L)·(Ĝ₁ − T₁), U = Ĝ₁ ⊙ (1 − A₁²)
         g_1, r_1 = module(a_1, w.w_sg_1, a_1_h_1, t_1)
         u = g_1 * (1 - a_1**2)
-        # What the next round would add in the lines of A₁ and A₂. A NaN is not below the tolerance.
-        change = tf.stack([learned(k, u - s.u, v - s.v) for k in (k_1, k_2)])
-        done = tf.reduce_all(tf.abs(change) < tolerance)
+        # Would the new U and V change A₁ and A₂? A NaN is not below the tolerance.
+        changes = [tf.tanh(z_1 + learned(k_1, u, v)) - a_1, tf.tanh(z_2 + learned(k_2, u, v)) - a_2]
+        done = tf.reduce_all(tf.abs(tf.stack(changes)) < tolerance)
         return rounds + 1, done, Steps(a_1, a_2, u, v, r_1, r_2, p)
 
     zeros = tf.zeros_like(x)

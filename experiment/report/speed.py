@@ -55,11 +55,12 @@ def draw_rounds(axes: Axes, by_rate: dict[str, dict[str, int]]) -> None:
     """The most rounds of a block in two epochs, at each rate."""
     rates = [float(rate) for rate in by_rate]
     first, later = next(iter(by_rate.values()))
-    for epoch, color, above in ((first, GREY, 6), (later, BLUE, -14)):
+    for epoch, other, color in ((first, later, GREY), (later, first, BLUE)):
         rounds = [by_epoch[epoch] for by_epoch in by_rate.values()]
         axes.loglog(rates, rounds, "o-", color=color, label=f"epoch {epoch}")
-        for at in zip(rates, rounds, strict=True):
-            axes.annotate(f"{at[1]}", at, (0, above), textcoords="offset points", ha="center")
+        for at, by_epoch in zip(zip(rates, rounds, strict=True), by_rate.values(), strict=True):
+            beside = (0, 6 if by_epoch[epoch] > by_epoch[other] else -14)
+            axes.annotate(f"{at[1]}", at, beside, textcoords="offset points", ha="center")
     axes.set(xlabel="lr_rec", ylabel="rounds of a block", ylim=(0.5, 100))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.minorticks_off()
