@@ -139,11 +139,10 @@ def rounds_by_rate(images: Images) -> dict[str, dict[str, int]]:
     def rounds(rate: float) -> dict[str, int]:
         with graph.graph.as_default():
             session.initialize(tf_session, graph, Settings(), images)
-        by_epoch = {
-            epoch: session.train_epoch(tf_session, graph, images, rate).rounds
-            for epoch in range(1, WARM_UP + 1)
-        }
-        return {str(epoch): by_epoch[epoch] for epoch in (1, WARM_UP)}
+        epochs = [
+            session.train_epoch(tf_session, graph, images, rate).rounds for _ in range(WARM_UP)
+        ]
+        return {"1": epochs[0], str(WARM_UP): epochs[-1]}
 
     return {f"{rate:g}": rounds(rate) for rate in LR_RECS}
 

@@ -58,7 +58,8 @@ def draw_rounds(axes: Axes, by_rate: dict[str, dict[str, int]]) -> None:
     for epoch, other, color in ((first, later, GREY), (later, first, BLUE)):
         rounds = [by_epoch[epoch] for by_epoch in by_rate.values()]
         axes.loglog(rates, rounds, "o-", color=color, label=f"epoch {epoch}")
-        for at, by_epoch in zip(zip(rates, rounds, strict=True), by_rate.values(), strict=True):
+        for rate, by_epoch in zip(rates, by_rate.values(), strict=True):
+            at = rate, by_epoch[epoch]
             beside = (0, 6 if by_epoch[epoch] > by_epoch[other] else -14)
             axes.annotate(f"{at[1]}", at, beside, textcoords="offset points", ha="center")
     axes.set(xlabel="lr_rec", ylabel="rounds of a block", ylim=(0.5, 100))
